@@ -1,0 +1,14 @@
+export * from "./ir.ts";
+export * from "./op.ts";
+export * from "./interpreter.ts";
+export * from "./print.ts";
+export * from "./passes/index.ts";
+export * from "./ops/convolution.ts";
+export * from "./ops/elementwise.ts";
+export * from "./ops/letterbox.ts";
+export * from "./ops/movement.ts";
+export * from "./ops/normalisation.ts";
+export * from "./ops/pooling.ts";
+export * from "./ops/reduction.ts";
+export * from "./ops/selection.ts";
+export { operations } from "./ops/table.ts";

@@ -1,0 +1,82 @@
+import { UsageError, suggest } from "../errors.ts";
+import { backbones, type BackboneName } from "./backbones.ts";
+import { featureNetworks, type FeatureNetworkName, type Levels } from "./feature-networks.ts";
+import { fusions, type FusionName } from "./fusions.ts";
+import { activations, type ActivationName } from "./layers.ts";
+import { variants, type VariantName } from "./variants.ts";
+
+/** Everything that decides a network's form, its input and its anchors. */
+export interface ModelConfig {
+  readonly name: string;
+  readonly backbone: BackboneName;
+  /** Height and width of the network's input, pixels. */
+  readonly imageSize: readonly [number, number];
+  readonly classes: number;
+  readonly levels: Levels;
+  readonly featureNetwork: FeatureNetworkName;
+  readonly fusion: FusionName;
+  /** Channels of the feature network and the heads. */
+  readonly width: number;
+  /** How often the feature network is repeated. */
+  readonly cells: number;
+  /** Convolutions of each head before the prediction. */
+  readonly headRepeats: number;
+  readonly activation: ActivationName;
+  /** Anchor sides are `anchorScale · stride · 2^(octave / scalesPerOctave)`. */
+  readonly anchorScale: number;
+  readonly scalesPerOctave: number;
+  /** Width to height, or factors `[width, height]`. */
+  readonly aspectRatios: readonly (number | readonly [number, number])[];
+  /** Of RGB 0–255. */
+  readonly mean: readonly [number, number, number];
+  readonly std: readonly [number, number, number];
+}
+
+/** What may be changed of a variant. */
+export type ModelOverrides = Partial<Omit<ModelConfig, "imageSize">> & {
+  readonly imageSize?: number | readonly [number, number];
+};
+
+/** Anchors at one place of a level. */
+export function anchorsPerCell(config: Pick<ModelConfig, "scalesPerOctave" | "aspectRatios">): number {
+  return config.scalesPerOctave * config.aspectRatios.length;
+}
+
+/**
+ * The configuration of a variant, with some of it changed.
+ *
+ * @throws {UsageError} for an unknown variant, backbone, feature network, fusion or activation, or an impossible number
+ */
+export function modelConfig(name: string, overrides: ModelOverrides = {}): ModelConfig {
+  if (!Object.hasOwn(variants, name)) throw new UsageError(`there is no model ${name}`, suggest(name, Object.keys(variants)));
+  const { imageSize, ...rest } = { ...variants[name as VariantName], ...defined(overrides) };
+  const config: ModelConfig = {
+    ...rest,
+    name: overrides.name ?? name,
+    imageSize: typeof imageSize === "number" ? [imageSize, imageSize] : imageSize,
+  };
+  checkName("backbone", config.backbone, Object.keys(backbones));
+  checkName("feature network", config.featureNetwork, Object.keys(featureNetworks));
+  checkName("fusion", config.fusion, fusions);
+  checkName("activation", config.activation, Object.keys(activations));
+  checkRange("classes", config.classes, 1, 100_000);
+  checkRange("width", config.width, 1, 4096);
+  checkRange("cells", config.cells, 0, 64);
+  checkRange("head repeats", config.headRepeats, 0, 64);
+  for (const side of config.imageSize) checkRange("image size", side, 32, 8192);
+  checkRange("lowest level", config.levels.min, 1, 5);
+  checkRange("highest level", config.levels.max, Math.max(5, config.levels.min), 10);
+  return config;
+}
+
+function checkName(what: string, name: string, known: readonly string[]): void {
+  if (!known.includes(name)) throw new UsageError(`there is no ${what} ${name}`, suggest(name, known));
+}
+
+function checkRange(what: string, value: number, least: number, most: number): void {
+  if (!Number.isInteger(value) || value < least || value > most) throw new UsageError(`${what} ${value} is not possible`, `give a whole number from ${least} to ${most}`);
+}
+
+function defined<T extends object>(value: T): T {
+  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as T;
+}

@@ -1,0 +1,1 @@
+export { toOnnx, type OnnxModel, type OnnxOptions } from "./emit.ts";

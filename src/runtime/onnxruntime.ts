@@ -1,0 +1,80 @@
+import type { InferenceSession, Tensor as OrtTensor, TypedTensor } from "onnxruntime-common";
+import { MachineError } from "../errors.ts";
+import type { Graph } from "../graph/index.ts";
+import { toOnnx } from "../onnx/index.ts";
+import { elementCount, tensor, type DType, type Tensor } from "../tensor/index.ts";
+import type { Device, Runtime, RuntimeOptions, Session } from "./session.ts";
+
+/** The part of the onnxruntime-node and onnxruntime-web packages that is the same in both. */
+export interface OrtModule {
+  readonly InferenceSession: { create(model: Uint8Array, options?: InferenceSession.SessionOptions): Promise<InferenceSession> };
+  readonly Tensor: typeof OrtTensor;
+}
+
+const providers: Record<Device, string> = { cpu: "cpu", cuda: "cuda", coreml: "coreml", directml: "dml", webgpu: "webgpu" };
+
+/** ONNX Runtime as an engine for our graphs; `load` gives the package for Node or for the browser. */
+export function onnxRuntime(name: string, load: () => Promise<OrtModule>, cpu = "cpu"): Runtime {
+  return {
+    name,
+    async compile(graph: Graph, options: RuntimeOptions = {}): Promise<Session> {
+      const { model } = toOnnx(graph, { dialect: "onnxruntime" });
+      return openSession(await load(), model, { ...options, cpu });
+    },
+  };
+}
+
+/** A session of ONNX Runtime from the bytes of a model. @throws {MachineError} where the device is missing */
+export async function openSession(ort: OrtModule, model: Uint8Array, options: RuntimeOptions & { cpu?: string }): Promise<Session> {
+  const device = options.device ?? "cpu";
+  const settings: InferenceSession.SessionOptions = {
+    executionProviders: [device === "cpu" ? (options.cpu ?? "cpu") : providers[device]],
+    graphOptimizationLevel: "all",
+    logSeverityLevel: 3,
+    ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads }),
+    ...(options.profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: options.profile }),
+    // Denormal numbers in a trained network mean nothing and cost tens of times an ordinary one.
+    extra: { session: { set_denormal_as_zero: "1", ...(options.threads === 1 ? {} : { intra_op: { allow_spinning: "1" } }) } },
+  };
+  let session: InferenceSession;
+  try {
+    session = await ort.InferenceSession.create(model, settings);
+  } catch (cause) {
+    if (device === "cpu") throw cause;
+    throw new MachineError(`the device ${device} is not available here (${firstLine(cause)})`, "use --device cpu", cause);
+  }
+  return new OrtSession(ort, session);
+}
+
+class OrtSession implements Session {
+  readonly #ort: OrtModule;
+  readonly #session: InferenceSession;
+  readonly #inputs: ReadonlySet<string>;
+
+  constructor(ort: OrtModule, session: InferenceSession) {
+    this.#ort = ort;
+    this.#session = session;
+    this.#inputs = new Set(session.inputNames);
+  }
+
+  async run(feeds: Readonly<Record<string, Tensor>>, fetches?: readonly string[]): Promise<Record<string, Tensor>> {
+    const inputs: Record<string, OrtTensor> = {};
+    for (const [name, { dtype, shape, data }] of Object.entries(feeds))
+      if (this.#inputs.has(name)) inputs[name] = new this.#ort.Tensor(dtype as "float32", data as Float32Array, shape);
+    const results = fetches ? await this.#session.run(inputs, [...fetches]) : await this.#session.run(inputs);
+    return Object.fromEntries(Object.entries(results).map(([name, result]) => [name, fromOrt(result as TypedTensor<"float32">)]));
+  }
+
+  async dispose(): Promise<void> {
+    await this.#session.release();
+  }
+}
+
+function fromOrt(result: TypedTensor<"float32">): Tensor {
+  const shape = [...result.dims];
+  return tensor(result.type as DType, shape, (elementCount(shape) === 0 ? result.data.slice(0, 0) : result.data) as never);
+}
+
+function firstLine(error: unknown): string {
+  return String(error instanceof Error ? error.message : error).split("\n")[0]!;
+}

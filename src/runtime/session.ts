@@ -1,0 +1,32 @@
+import type { Graph } from "../graph/index.ts";
+import type { Tensor } from "../tensor/index.ts";
+
+/** A compiled graph, ready to run. */
+export interface Session {
+  /**
+   * Runs the graph.
+   *
+   * @param feeds one tensor for each input (and each unbound parameter), by name
+   * @param fetches names of the outputs wanted; default: all
+   */
+  run(feeds: Readonly<Record<string, Tensor>>, fetches?: readonly string[]): Promise<Record<string, Tensor>>;
+  /** Gives back what the engine holds; the session cannot run any more. */
+  dispose(): Promise<void>;
+}
+
+export interface RuntimeOptions {
+  /** Threads of one run; default: as many as the machine has physical cores. */
+  readonly threads?: number;
+  readonly device?: Device;
+  /** Where the engine writes its profile (JSON, Chrome's trace format); default: nowhere. */
+  readonly profile?: string;
+}
+
+export type Device = "cpu" | "cuda" | "coreml" | "directml" | "webgpu";
+
+/** An engine that runs graphs. */
+export interface Runtime {
+  readonly name: string;
+  /** Compiles a graph; its parameters that are not constants become inputs. */
+  compile(graph: Graph, options?: RuntimeOptions): Promise<Session>;
+}
