@@ -15,7 +15,7 @@ export function interpret(graph: Graph, feeds: ReadonlyMap<string, Tensor>): Rec
     const { source } = value;
     if (source.kind === "constant") return source.tensor;
     if (source.kind === "node") return known.get(value)!;
-    const fed = feeds.get(source.name);
+    const fed = feeds.get(source.name) ?? (source.kind === "input" ? source.fallback : undefined);
     if (!fed) throw new Error(`the ${source.kind} ${source.name}, ${typeText(value)}, was not given`);
     if (fed.shape.length !== value.shape.length || value.shape.some((dim, i) => typeof dim === "number" && dim !== fed.shape[i]))
       throw new Error(`the ${source.kind} ${source.name} is ${typeText(value)}, not ${typeText(fed)}`);

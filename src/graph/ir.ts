@@ -26,7 +26,7 @@ export interface Type {
 
 /** Where a value comes from. A parameter is a weight: bound to a tensor when the graph is compiled, or fed at each run. */
 export type Source =
-  | { readonly kind: "input"; readonly name: string }
+  | { readonly kind: "input"; readonly name: string; readonly fallback?: Tensor }
   | { readonly kind: "parameter"; readonly name: string; readonly trainable: boolean }
   | { readonly kind: "constant"; readonly tensor: Tensor }
   | { readonly kind: "node"; readonly node: Node; readonly output: number };
@@ -45,9 +45,9 @@ export interface Graph {
   readonly outputs: Readonly<Record<string, Value>>;
 }
 
-/** A value that is fed at each run. */
-export function input(name: string, dtype: DType, shape: readonly Dim[]): Value {
-  return { dtype, shape, source: { kind: "input", name } };
+/** A value that is fed at each run; where it is not, `fallback` stands in. */
+export function input(name: string, dtype: DType, shape: readonly Dim[], fallback?: Tensor): Value {
+  return { dtype, shape, source: { kind: "input", name, fallback } };
 }
 
 /** A weight, by its state-dict name. Running statistics and counters are not trainable. */

@@ -22,8 +22,8 @@ export interface ModelConfig {
   /** Convolutions of each head before the prediction. */
   readonly headRepeats: number;
   readonly activation: ActivationName;
-  /** Anchor sides are `anchorScale · stride · 2^(octave / scalesPerOctave)`. */
-  readonly anchorScale: number;
+  /** Anchor sides are `anchorScale · stride · 2^(octave / scalesPerOctave)`; one number, or one per level. */
+  readonly anchorScale: number | readonly number[];
   readonly scalesPerOctave: number;
   /** Width to height, or factors `[width, height]`. */
   readonly aspectRatios: readonly (number | readonly [number, number])[];

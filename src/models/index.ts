@@ -7,3 +7,4 @@ export * from "./fusions.ts";
 export { activations, type ActivationName } from "./layers.ts";
 export * from "./parameters.ts";
 export { variants, type VariantName } from "./variants.ts";
+export * from "./detection-graph.ts";

@@ -1,6 +1,6 @@
 import { create, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { bytesPerElement, float32ToHalf, tensor, type DType, type Tensor } from "../tensor/index.ts";
-import { graphNodes, graphParameters, onnxType, type Dialect, type Dim, type EmitContext, type Graph, type OnnxAttribute, type OnnxAttributes, type Value } from "../graph/index.ts";
+import { graphNodes, graphParameters, nameOf, onnxType, type Dialect, type Dim, type EmitContext, type Graph, type OnnxAttribute, type OnnxAttributes, type Value } from "../graph/index.ts";
 import {
   AttributeProto_AttributeType,
   ModelProtoSchema,
@@ -17,7 +17,7 @@ export interface OnnxOptions {
   readonly dialect?: Dialect;
   /** Key–value pairs of the model's metadata. */
   readonly metadata?: Readonly<Record<string, string>>;
-  /** How float32 constants of more than 16 elements are stored. Half precision is widened when the model is loaded; arithmetic stays float32. */
+  /** How kernels are stored. Half precision is widened when the model is loaded; arithmetic stays float32. */
   readonly storage?: "float32" | "float16";
   /** Constants of at least this many bytes go to a file beside the model; default: none, unless the whole exceeds 2 GB. */
   readonly externalData?: { readonly file: string; readonly minimumBytes?: number };
@@ -50,7 +50,10 @@ class Emitter {
   readonly #tensors = new Map<Tensor, string>();
   readonly #small = new Map<string, string>();
   readonly #domains = new Set<string>([""]);
+  readonly #kernels = new Set<Tensor>();
   readonly #renamed = new Map<string, string>();
+  /** Names that users gave, which no node or constant may take. */
+  readonly #given = new Set<string>();
   #next = 0;
 
   constructor(options: OnnxOptions) {
@@ -60,8 +63,14 @@ class Emitter {
 
   model(graph: Graph): OnnxModel {
     const inputs = [...graph.inputs, ...graphParameters(graph)];
+    for (const name of [...inputs.map(nameOf), ...Object.keys(graph.outputs)]) this.#given.add(name!);
+    const fallbacks = graph.inputs.flatMap(({ source }) =>
+      source.kind === "input" && source.fallback ? [{ name: source.name, tensor: source.fallback }] : [],
+    );
     const valueInfo: MessageInitShape<typeof ValueInfoProtoSchema>[] = [];
     for (const node of graphNodes(graph)) {
+      if (node.op.properties.multiplyAdds)
+        for (const value of node.inputs) if (value.source.kind === "constant" && value.shape.length > 1) this.#kernels.add(value.source.tensor);
       const context: EmitContext = {
         inputs: node.inputs.map((value) => this.#nameOf(value)),
         types: node.inputs,
@@ -85,8 +94,9 @@ class Emitter {
     });
     this.#rename(valueInfo);
     const half = this.#options.storage === "float16";
-    const stored = this.#initialisers.map(({ name, tensor }) => ({ name, tensor: half ? this.#halved(name, tensor) : tensor }));
+    const stored = this.#initialisers.map(({ name, tensor }) => ({ name, tensor: half ? this.#halved(tensor) : tensor }));
     const widenings = this.#widenings(stored);
+    stored.push(...fallbacks); // an input's own value: it may not go by another name
     const bytes = stored.reduce((sum, { tensor }) => sum + sizeBytes(tensor), 0);
     const external = this.#options.externalData ?? (bytes > largestMessage - 2 ** 24 ? { file: "model.onnx.data" } : undefined);
     const chunks: Uint8Array[] = [];
@@ -130,7 +140,7 @@ class Emitter {
     const key = tensor.data.length <= 16 ? `${tensor.dtype}[${tensor.shape.join()}]${tensor.data.join()}` : undefined;
     const equal = key === undefined ? undefined : this.#small.get(key);
     if (equal !== undefined) return equal;
-    const name = `constant_${this.#initialisers.length}`;
+    const name = this.#free(`constant_${this.#initialisers.length}`);
     this.#initialisers.push({ name, tensor });
     this.#tensors.set(tensor, name);
     if (key !== undefined) this.#small.set(key, name);
@@ -140,10 +150,14 @@ class Emitter {
   #node(operator: string, inputs: readonly string[], count: number, attributes: OnnxAttributes = {}, domain = ""): string[] {
     this.#domains.add(domain);
     const id = this.#next++;
-    const output = Array.from({ length: count }, (_, i) => (count === 1 ? `${operator}_${id}` : `${operator}_${id}_${i}`));
+    const output = Array.from({ length: count }, (_, i) => this.#free(count === 1 ? `${operator}_${id}` : `${operator}_${id}_${i}`));
     const attribute = Object.entries(attributes).flatMap(([name, value]) => (value === undefined ? [] : [attributeProto(name, value)]));
     this.#nodes.push({ opType: operator, domain, name: `${operator}_${id}`, input: [...inputs], output, attribute });
     return output;
+  }
+
+  #free(name: string): string {
+    return this.#given.has(name) ? this.#free(`${name}_`) : name;
   }
 
   /** A computed value takes its output's name; what has one already, or is not computed, is copied under it. */
@@ -162,23 +176,20 @@ class Emitter {
     for (let i = valueInfo.length - 1; i >= 0; i--) if (this.#renamed.has(valueInfo[i]!.name!)) valueInfo.splice(i, 1);
   }
 
-  /** Large float32 constants in half precision, under a name of their own; what reads them reads the widened one. */
-  #halved(name: string, source: Tensor): Tensor {
-    return isHalved(source) ? tensor("float16", source.shape, float32ToHalf(source.data as Float32Array)) : source;
+  /** Kernels in half precision; not biases, nor anchors, whose pixels would be half a pixel off. */
+  #halved(source: Tensor): Tensor {
+    return this.#kernels.has(source) ? tensor("float16", source.shape, float32ToHalf(source.data as Float32Array)) : source;
   }
 
+  /** Stored under a name of its own; what reads the kernel reads the widened one. */
   #widenings(stored: { name: string; tensor: Tensor }[]): MessageInitShape<typeof NodeProtoSchema>[] {
     return stored.flatMap((entry) => {
       if (entry.tensor.dtype !== "float16") return [];
       const name = entry.name;
-      entry.name = `${name}_half`;
+      entry.name = this.#free(`${name}_half`);
       return [{ opType: "Cast", name: `widen_${name}`, input: [entry.name], output: [name], attribute: [attributeProto("to", { int: 1 })] }];
     });
   }
-}
-
-function isHalved(tensor: Tensor): boolean {
-  return tensor.dtype === "float32" && tensor.data.length > 16;
 }
 
 function sizeBytes(tensor: Tensor): number {
