@@ -1,6 +1,6 @@
 import path from "node:path";
 import { exportOnnx } from "../detector/export.ts";
-import { writeAtomically } from "../files/atomic-node.ts";
+import { writeFileAtomic } from "../files/index.ts";
 import { Option } from "commander";
 import { modelOf, withModelOptions, type ModelOptions } from "./model-options.ts";
 import { action, verb, wholeNumber } from "./verb.ts";
@@ -22,8 +22,8 @@ export const exportVerb = withModelOptions(verb("export", "Write the detector as
     action<Options>(async (_, options, work) => {
       const model = await modelOf(options, work);
       const { model: bytes, external } = exportOnnx(model, { ...options, externalData: undefined });
-      if (external) await writeAtomically(path.join(path.dirname(options.to), external.file), external.chunks);
-      await writeAtomically(options.to, [bytes]);
+      if (external) await writeFileAtomic(path.join(path.dirname(options.to), external.file), external.chunks);
+      await writeFileAtomic(options.to, bytes);
       const result = { file: options.to, bytes: bytes.length, model: model.config.name, classes: model.classes.length, dtype: options.dtype, opset: options.opset };
       if (work.terminal.json) work.terminal.showJson(result);
       else work.terminal.show(`${options.to}: ${model.config.name}, ${model.classes.length} classes, ${(bytes.length / 1e6).toFixed(1)} MB`);

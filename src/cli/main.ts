@@ -10,6 +10,8 @@ const { version } = createRequire(import.meta.url)("efficientdet/package.json") 
 /** Verbs by name; each is loaded when it is asked for, so that none waits for the others' libraries. */
 const verbs: Record<string, () => Promise<Command>> = {
   detect: async () => (await import("./detect.ts")).detect,
+  forward: async () => (await import("./forward.ts")).forward,
+  export: async () => (await import("./export.ts")).exportVerb,
   models: async () => (await import("./models.ts")).models,
 };
 
@@ -60,11 +62,12 @@ async function main(argv: readonly string[]): Promise<void> {
     throw error;
   });
   const name = argv[0];
+  if (name === undefined) return void process.stdout.write((await program(argv)).helpInformation());
   try {
-    if (name !== undefined && reserved.includes(name)) throw new UsageError(`the verb ${name} is not there yet`, "see efficientdet --help for those that are");
+    if (reserved.includes(name)) throw new UsageError(`the verb ${name} is not there yet`, "see efficientdet --help for those that are");
     await (await program(argv)).parseAsync(argv as string[], { from: "user" });
   } catch (error) {
-    if (error instanceof CommanderError && error.exitCode === 0) return;
+    if (error instanceof CommanderError && (error.exitCode === 0 || error.code === "commander.help")) return;
     const known = explained(error);
     new Terminal({ json: argv.includes("--json") }).error(known);
     process.exitCode = known.exitCode;

@@ -1,5 +1,6 @@
 import { UsageError, suggest } from "../errors.ts";
-import { buildModel, countModel, featureNetworks, fusions, headLevels, modelConfig, variants, type FeatureNetworkName, type FusionName, type ModelConfig } from "../models/index.ts";
+import { describeModel, listModels } from "../detector/list-models.ts";
+import { featureNetworks, fusions, variants, type FeatureNetworkName, type FusionName } from "../models/index.ts";
 import { table, type Terminal } from "./terminal.ts";
 import { action, imageSize, verb, wholeNumber } from "./verb.ts";
 
@@ -21,10 +22,16 @@ export const models = verb("models", "The family and the ready weights, counted 
 
 function show(name: string | undefined, options: Options, terminal: Terminal): void {
   if (name !== undefined && !Object.hasOwn(variants, name)) throw new UsageError(`there is no model ${name}`, suggest(name, Object.keys(variants)));
-  const rows = (name === undefined ? Object.keys(variants) : [name]).map((variant) => describe(variant, options));
+  const changed = {
+    classes: options.classes,
+    imageSize: options.imageSize,
+    featureNetwork: options.featureNetwork as FeatureNetworkName | undefined,
+    fusion: options.fusion as FusionName | undefined,
+  };
+  const rows = name === undefined ? listModels(changed) : [describeModel(name, changed)];
   if (terminal.json) return terminal.showJson(name === undefined ? rows : rows[0]);
   if (name !== undefined) {
-    for (const [key, value] of Object.entries(rows[0]!)) if (key !== "weights") terminal.show(`${key.padEnd(16)}${Array.isArray(value) ? value.join(" × ") : String(value)}`);
+    for (const [key, value] of Object.entries(rows[0]!)) if (key !== "weights") terminal.show(`${key.padEnd(16)}${Array.isArray(value) ? value.join(key === "levels" ? "–" : "×") : String(value)}`);
     return;
   }
   terminal.show(
@@ -36,34 +43,4 @@ function show(name: string | undefined, options: Options, terminal: Terminal): v
       ]), // prettier-ignore
     ),
   );
-}
-
-/** One model as `--json` gives it. */
-export function describe(name: string, options: Options) {
-  const config = modelConfig(name, {
-    classes: options.classes,
-    imageSize: options.imageSize,
-    featureNetwork: options.featureNetwork as FeatureNetworkName | undefined,
-    fusion: options.fusion as FusionName | undefined,
-  });
-  const { parameters, multiplyAdds } = countModel(buildModel(config)).all;
-  return {
-    name,
-    backbone: backboneName(config),
-    imageSize: config.imageSize,
-    parameters,
-    multiplyAdds,
-    levels: [headLevels(config)[0]!, headLevels(config).at(-1)!],
-    featureNetwork: config.featureNetwork,
-    fusion: config.fusion,
-    widthChannels: config.width,
-    cells: config.cells,
-    headRepeats: config.headRepeats,
-    anchorScale: config.anchorScale,
-    weights: [] as unknown[],
-  };
-}
-
-function backboneName({ backbone }: ModelConfig): string {
-  return `efficientnet-${backbone}`;
 }

@@ -69,12 +69,13 @@ async function applyConfiguration(command: Command): Promise<void> {
   const apply = (key: string, value: unknown, where: string): void => {
     const known = command.options.map((option) => option.attributeName()).filter((name) => name !== "config" && name !== "set");
     const option = command.options.find((o) => o.attributeName() === key && known.includes(key));
-    if (!option) throw new ConfigError(`there is no setting ${key} (${where})`, suggest(key, known));
+    const refused = where === "--set" ? UsageError : ConfigError;
+    if (!option) throw new refused(`there is no setting ${key} (${where})`, suggest(key, known));
     if (fromFlags.has(key)) return;
     try {
       command.setOptionValueWithSource(key, typed(option, value), "config");
     } catch (cause) {
-      throw new ConfigError(`${key}: ${(cause as Error).message} (${where})`, `see efficientdet ${command.name()} --help`, cause);
+      throw new refused(`${key}: ${(cause as Error).message} (${where})`, `see efficientdet ${command.name()} --help`, cause);
     }
   };
   if (config !== undefined) for (const [key, value] of Object.entries(await readConfiguration(config))) apply(key, value, config);

@@ -1,13 +1,14 @@
 import { EfficientDetError, InterruptedError } from "../errors.ts";
-import { detectFromMaps, type AnchorSpec, type LevelMaps } from "../detection/index.ts";
+import { detectFromMaps, type AnchorSpec, type Detection, type LevelMaps } from "../detection/index.ts";
 import { forInference } from "../graph/index.ts";
+import type { Picture } from "../image/picture.ts";
 import { headLevels, modelAnchors, pictureInput, pictureToMaps, type ModelConfig } from "../models/index.ts";
 import type { Runtime, RuntimeOptions, Session } from "../runtime/session.ts";
 import { tensor, type Tensor } from "../tensor/index.ts";
 import type { ModelClass } from "../weights/index.ts";
 import { geometryOptions, type DetectAllOptions, type DetectOptions } from "./options.ts";
 import type { ReadyModel } from "./ready-model.ts";
-import type { DetectedPicture, Detection, DetectionResult, Picture } from "./result.ts";
+import type { DetectedPicture, DetectionResult } from "./result.ts";
 
 /** What a detector needs of the place it runs in. */
 export interface Platform<Source> {
@@ -115,7 +116,8 @@ export class DetectorOn<Source> implements AsyncDisposable {
         const own = maps.shift()!;
         const detections = this.#detections(own.maps, { ...geometry, imageScale: own.scale, pictureSize: [picture.height, picture.width] });
         const timings = { decodeMs: round(decodeMs), networkMs: round(own.networkMs), totalMs: round(performance.now() - startedMs) };
-        return { source, detected: { source, width: picture.width, height: picture.height, detections, timings } };
+        const kept = options.keepPictures ? { picture } : {};
+        return { source, detected: { source, width: picture.width, height: picture.height, detections, timings, ...kept } };
       });
     };
     for await (const decoded of decodedAhead(sources, this.#platform, batchSize + 2, options.signal)) {

@@ -24,9 +24,11 @@ export interface DetectOptions {
 export interface DetectAllOptions extends DetectOptions {
   /** Pictures that go through the network together; default 1. */
   readonly batchSize?: number;
+  /** Whether results carry the decoded picture, for drawing or cutting out; default false. */
+  readonly keepPictures?: boolean;
 }
 
-const known = ["scoreThreshold", "iouThreshold", "maxDetections", "nms", "nmsScope", "classes", "signal", "batchSize"];
+const known = ["scoreThreshold", "iouThreshold", "maxDetections", "nms", "nmsScope", "classes", "signal", "batchSize", "keepPictures"];
 
 /** What every option is where it is not given. */
 export const detectDefaults = { scoreThreshold: 0.3, iouThreshold: 0.5, maxDetections: 100, nms: "hard", nmsScope: "class", batchSize: 1 } as const;

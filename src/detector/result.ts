@@ -1,15 +1,5 @@
-import type { Box } from "../detection/index.ts";
-
-/** One object found in a picture. */
-export interface Detection {
-  readonly label: string;
-  /** The data set's own id of the class (COCO keeps 1–90 with gaps). */
-  readonly classId: number;
-  /** From 0 to 1. */
-  readonly score: number;
-  /** Pixels of the picture as a person sees it (EXIF orientation applied), origin top left, clipped to it. */
-  readonly box: Box;
-}
+import type { Detection } from "../detection/index.ts";
+import type { Picture } from "../image/picture.ts";
 
 /** What took how long, milliseconds. */
 export interface Timings {
@@ -28,6 +18,8 @@ export interface DetectedPicture {
   readonly height: number;
   readonly detections: readonly Detection[];
   readonly timings: Timings;
+  /** Its pixels, where `keepPictures` asked for them. */
+  readonly picture?: Picture;
 }
 
 /** A picture that could not be used. */
@@ -37,10 +29,3 @@ export interface FailedPicture {
 }
 
 export type DetectionResult = DetectedPicture | FailedPicture;
-
-/** RGB pixels, rows from the top: uint8 `[height, width, 3]`. */
-export interface Picture {
-  readonly data: Uint8Array;
-  readonly width: number;
-  readonly height: number;
-}

@@ -8,3 +8,4 @@ export { activations, type ActivationName } from "./layers.ts";
 export * from "./parameters.ts";
 export { variants, type VariantName } from "./variants.ts";
 export * from "./detection-graph.ts";
+export { networkDiagram } from "./diagram.ts";
