@@ -1,15 +1,19 @@
 import path from "node:path";
 import { exportOnnx } from "../detector/export.ts";
+import { detectDefaults } from "../detector/options.ts";
 import { writeFileAtomic } from "../files/index.ts";
 import { Option } from "commander";
 import { modelOf, withModelOptions, type ModelOptions } from "./model-options.ts";
-import { action, verb, wholeNumber } from "./verb.ts";
+import { action, numberWithin, verb, wholeNumber } from "./verb.ts";
 
 interface Options extends ModelOptions {
   readonly to: string;
   readonly dtype: "float32" | "float16";
   readonly raw?: boolean;
   readonly opset: number;
+  readonly scoreThreshold: number;
+  readonly iouThreshold: number;
+  readonly maxDetections: number;
 }
 
 /** `efficientdet export --to model.onnx`: one file that any ONNX Runtime runs. */
@@ -18,6 +22,9 @@ export const exportVerb = withModelOptions(verb("export", "Write the detector as
   .addOption(new Option("--dtype <type>", "how the weights are stored; arithmetic is float32").choices(["float32", "float16"]).default("float32"))
   .option("--raw", "the network alone: normalised pictures [N, 3, H, W] in, level maps out")
   .option("--opset <n>", "ONNX opset", wholeNumber(17, 23), 17)
+  .option("--score-threshold <0–1>", "default of the input score_threshold", numberWithin(0, 1), detectDefaults.scoreThreshold)
+  .option("--iou-threshold <0–1>", "default of the input iou_threshold", numberWithin(0, 1), detectDefaults.iouThreshold)
+  .option("--max-detections <n>", "default of the input max_detections", wholeNumber(1, 100_000), detectDefaults.maxDetections)
   .action(
     action<Options>(async (_, options, work) => {
       const model = await modelOf(options, work);

@@ -12,6 +12,10 @@ export interface ExportOptions {
   readonly raw?: boolean;
   /** ONNX opset, 17 to 23; default 17. */
   readonly opset?: number;
+  /** What the file keeps to where its inputs `score_threshold`, `iou_threshold`, `max_detections` are left out; defaults 0.3, 0.5, 100. */
+  readonly scoreThreshold?: number;
+  readonly iouThreshold?: number;
+  readonly maxDetections?: number;
   /** Name of the file beside the model that takes its constants; default: only where the model would exceed 2 GB. */
   readonly externalData?: string;
 }
@@ -24,7 +28,11 @@ export function exportOnnx(model: ReadyModel, options: ExportOptions = {}): Onnx
   const { config, classes } = model;
   const graph = options.raw
     ? buildModel(config, { batch: "batch" }).graph
-    : pictureToBoxes(config, classes.map(({ id }) => id), detectDefaults);
+    : pictureToBoxes(config, classes.map(({ id }) => id), {
+        scoreThreshold: options.scoreThreshold ?? detectDefaults.scoreThreshold,
+        iouThreshold: options.iouThreshold ?? detectDefaults.iouThreshold,
+        maxDetections: options.maxDetections ?? detectDefaults.maxDetections,
+      });
   const metadata = formatModelMetadata({
     model: config.name,
     classes,
