@@ -1,7 +1,9 @@
 import type { Command } from "commander";
+import { readFile } from "node:fs/promises";
+import { DataError } from "../errors.ts";
+import { parseClassNames, type ModelClass } from "../weights/index.ts";
 import { openModel } from "../detector/open-node.ts";
 import type { ReadyModel } from "../detector/ready-model.ts";
-import { readClassNames } from "../detector/class-names-node.ts";
 import type { Settings, Work } from "./verb.ts";
 import { imageSize } from "./verb.ts";
 
@@ -11,6 +13,17 @@ export interface ModelOptions {
   readonly weights?: string;
   readonly classNames?: string;
   readonly imageSize?: [number, number];
+}
+
+/** The classes in a text file: one name a line, or JSON. @throws {DataError} if it cannot be read */
+export async function readClassNames(file: string): Promise<ModelClass[]> {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (cause) {
+    throw new DataError(`the class names cannot be read (${file})`, "check the path", cause);
+  }
+  return parseClassNames(text, file);
 }
 
 /** Adds `--model`, `--weights`, `--class-names` and `--image-size`. */

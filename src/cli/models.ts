@@ -1,8 +1,9 @@
 import { UsageError, suggest } from "../errors.ts";
-import { describeModel, listModels } from "../detector/list-models.ts";
+import { describeModel, listModels, type ModelDescription, type ReadyWeights } from "../detector/list-models.ts";
+import { readyWeights } from "../detector/ready-weights-node.ts";
 import { featureNetworks, fusions, variants, type FeatureNetworkName, type FusionName } from "../models/index.ts";
 import { table, type Terminal } from "./terminal.ts";
-import { action, imageSize, verb, wholeNumber } from "./verb.ts";
+import { action, imageSize, verb, wholeNumber, type Settings } from "./verb.ts";
 
 interface Options {
   readonly classes: number;
@@ -20,7 +21,7 @@ export const models = verb("models", "The family and the ready weights, counted 
   .option("--fusion <name>", `one of ${fusions.join(", ")}`)
   .action(action<Options>(async ([name], options, { terminal }) => show(name, options, terminal)));
 
-function show(name: string | undefined, options: Options, terminal: Terminal): void {
+function show(name: string | undefined, options: Options & Settings, terminal: Terminal): void {
   if (name !== undefined && !Object.hasOwn(variants, name)) throw new UsageError(`there is no model ${name}`, suggest(name, Object.keys(variants)));
   const changed = {
     classes: options.classes,
@@ -28,10 +29,13 @@ function show(name: string | undefined, options: Options, terminal: Terminal): v
     featureNetwork: options.featureNetwork as FeatureNetworkName | undefined,
     fusion: options.fusion as FusionName | undefined,
   };
-  const rows = name === undefined ? listModels(changed) : [describeModel(name, changed)];
+  const weightsOf = (variant: string): ReadyWeights[] => readyWeights(variant, options.cacheDir);
+  const rows = name === undefined ? listModels(changed, weightsOf) : [describeModel(name, changed, weightsOf(name))];
   if (terminal.json) return terminal.showJson(name === undefined ? rows : rows[0]);
   if (name !== undefined) {
-    for (const [key, value] of Object.entries(rows[0]!)) if (key !== "weights") terminal.show(`${key.padEnd(16)}${Array.isArray(value) ? value.join(key === "levels" ? "–" : "×") : String(value)}`);
+    for (const [key, value] of Object.entries(rows[0]!))
+      if (key !== "weights") terminal.show(`${key.padEnd(16)}${Array.isArray(value) ? value.join(key === "levels" ? "–" : "×") : String(value)}`);
+    terminal.show(`\n${weightsTable(rows)}`);
     return;
   }
   terminal.show(
@@ -43,4 +47,10 @@ function show(name: string | undefined, options: Options, terminal: Terminal): v
       ]), // prettier-ignore
     ),
   );
+  terminal.show(`\n${weightsTable(rows)}`);
+}
+
+function weightsTable(rows: readonly ModelDescription[]): string {
+  const lines = rows.flatMap((row) => row.weights.map((w) => [w.name, row.name, w.classes, w.publishedAP?.toFixed(1) ?? "–", w.where, w.licence, w.source]));
+  return table(["ready weights", "model", "classes", "AP", "where", "licence", "source"], lines);
 }

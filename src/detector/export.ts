@@ -2,6 +2,7 @@ import { forInference } from "../graph/index.ts";
 import { buildModel, pictureToBoxes } from "../models/index.ts";
 import { toOnnx, type OnnxModel } from "../onnx/index.ts";
 import { formatModelMetadata } from "../weights/index.ts";
+import { configMetadata } from "./known-models.ts";
 import { detectDefaults } from "./options.ts";
 import type { ReadyModel } from "./ready-model.ts";
 
@@ -34,13 +35,8 @@ export function exportOnnx(model: ReadyModel, options: ExportOptions = {}): Onnx
         maxDetections: options.maxDetections ?? detectDefaults.maxDetections,
       });
   const metadata = formatModelMetadata({
-    model: config.name,
+    ...configMetadata(config),
     classes,
-    imageSize: config.imageSize,
-    mean: config.mean,
-    std: config.std,
-    aspectRatios: config.aspectRatios.map((ratio) => (typeof ratio === "number" ? ([Math.sqrt(ratio), 1 / Math.sqrt(ratio)] as const) : ratio)),
-    anchorScale: config.anchorScale,
     source: model.source,
     creator: "efficientdet",
   });

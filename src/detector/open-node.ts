@@ -1,10 +1,13 @@
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { suggest, UsageError, WeightsError } from "../errors.ts";
-import { variants } from "../models/index.ts";
-import { readSafetensors, type ModelClass } from "../weights/index.ts";
+import { MachineError, suggest, UsageError } from "../errors.ts";
+import { download } from "../weights/download-node.ts";
+import { readWeightFiles } from "../weights/files-node.ts";
+import { readCheckpoint, registeredWeights, type Checkpoint, type EmaChoice, type ModelClass } from "../weights/index.ts";
+import { defaultCacheFolder, ensureWeights } from "../weights/weights-cache-node.ts";
+import { knownModels } from "./known-models.ts";
 import { readyModel, type ReadyModel } from "./ready-model.ts";
 
 /** Detectors whose weights lie in the package: offline, from the first moment. */
@@ -21,6 +24,8 @@ export interface ModelSource {
   readonly weights?: string | URL;
   readonly classNames?: readonly (string | ModelClass)[];
   readonly imageSize?: number | readonly [number, number];
+  /** Which weights of a training checkpoint that also has their moving average; default `auto`: the average where there is one. */
+  readonly ema?: EmaChoice;
 }
 
 export interface OpenOptions {
@@ -38,18 +43,39 @@ export interface OpenOptions {
  * @throws {WeightsError} for a file that cannot be used
  * @throws {MachineError} where a download is needed and impossible
  */
-export async function openModel(source: string | URL | ModelSource = defaultModel, _options: OpenOptions = {}): Promise<ReadyModel> {
+export async function openModel(source: string | URL | ModelSource = defaultModel, options: OpenOptions = {}): Promise<ReadyModel> {
   const wanted: ModelSource = typeof source === "object" && !(source instanceof URL) ? source : isName(source) ? { model: String(source) } : { weights: source };
-  if (wanted.weights !== undefined) {
-    const file = wanted.weights instanceof URL ? fileURLToPath(wanted.weights) : wanted.weights;
-    return readyModel(readSafetensors(await bytesOf(file), file), wanted);
-  }
+  if (wanted.weights !== undefined) return readyModel(await checkpointAt(wanted.weights, wanted, options), wanted);
   const name = wanted.model ?? defaultModel;
-  if ((packageModels as readonly string[]).includes(name)) {
-    const file = packageFile(`weights/${name}.safetensors`);
-    return readyModel(readSafetensors(await bytesOf(file), file), { ...wanted, model: undefined });
+  const file = (packageModels as readonly string[]).includes(name) ? packageFile(`weights/${name}.safetensors`) : await registered(name, options);
+  return readyModel(readCheckpoint(await readWeightFiles(file), { source: file }), { ...wanted, model: undefined });
+}
+
+/** The file of published weights, downloaded into the cache where it is not there yet. */
+async function registered(name: string, { cacheDir, offline, onProgress, signal }: OpenOptions): Promise<string> {
+  const weights = registeredWeights.find((entry) => entry.name === name);
+  if (!weights) throw new UsageError(`there is no ready model ${name}`, suggest(name, [...packageModels, ...registeredWeights.map((entry) => entry.name)]));
+  return ensureWeights(weights, {
+    cacheFolder: cacheDir ?? defaultCacheFolder(),
+    models: knownModels,
+    offline,
+    signal,
+    onProgress: onProgress && (({ receivedBytes, totalBytes }) => onProgress(receivedBytes, totalBytes)),
+  });
+}
+
+/** A checkpoint from a path, or from a URL by way of the cache. */
+async function checkpointAt(weights: string | URL, { ema }: ModelSource, options: OpenOptions): Promise<Checkpoint> {
+  const text = String(weights);
+  const file = weights instanceof URL && weights.protocol === "file:" ? fileURLToPath(weights) : text;
+  if (!/^https?:/i.test(text)) return readCheckpoint(await readWeightFiles(file), { source: file, ema });
+  const cached = path.join(options.cacheDir ?? defaultCacheFolder(), "urls", `${createHash("sha256").update(text).digest("hex").slice(0, 16)}-${path.basename(new URL(text).pathname)}`);
+  if (!existsSync(cached)) {
+    if (options.offline) throw new MachineError(`${text} is not in the cache and --offline is set`, `fetch it by hand and put it at ${cached}`);
+    const { onProgress, signal } = options;
+    await download(text, cached, { signal, onProgress: onProgress && (({ receivedBytes, totalBytes }) => onProgress(receivedBytes, totalBytes)) });
   }
-  throw new UsageError(`there is no ready model ${name}`, suggest(name, [...packageModels, ...Object.keys(variants)]));
+  return readCheckpoint(await readWeightFiles(cached), { source: text, ema });
 }
 
 function isName(source: string | URL): boolean {
@@ -61,14 +87,4 @@ export function packageFile(relative: string): string {
   let folder = path.dirname(fileURLToPath(import.meta.url));
   while (!existsSync(path.join(folder, "package.json"))) folder = path.dirname(folder);
   return path.join(folder, relative);
-}
-
-async function bytesOf(file: string): Promise<Uint8Array> {
-  try {
-    return await readFile(file);
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    const why = code === "ENOENT" ? "there is no such file" : code === "EISDIR" ? "this is a folder" : (cause as Error).message;
-    throw new WeightsError(`the weights cannot be read: ${why} (${file})`, "check the path", cause);
-  }
 }

@@ -1,7 +1,8 @@
 import { UsageError, WeightsError } from "../errors.ts";
 import { anchorsPerCell, modelConfig, type ModelConfig, type ModelOverrides } from "../models/index.ts";
 import type { Tensor } from "../tensor/index.ts";
-import { parseModelMetadata, type Checkpoint, type ModelClass } from "../weights/index.ts";
+import { convertCheckpoint, parseModelMetadata, type Checkpoint, type ModelClass, type ModelMetadata } from "../weights/index.ts";
+import { knownModels } from "./known-models.ts";
 
 /** A network with its weights and the names of what it finds: all that a detector is made of. */
 export interface ReadyModel {
@@ -20,32 +21,44 @@ export interface ReadyModelOptions {
 }
 
 /**
- * A model from a checkpoint with effdet's names: the configuration from its metadata, classes from there or from the
- * width of its class predictor.
+ * A model from a checkpoint of any format: which variant it is, its classes, input and anchors are taken from the file
+ * where it says them, recognised from its tensors, or assumed as the format's publishers had them.
  *
- * @throws {WeightsError} if the file does not say which model it is, or lacks the class predictor
+ * @throws {WeightsError} if the weights fit no model, are not whole, or hold NaN
  */
 export function readyModel(checkpoint: Checkpoint, options: ReadyModelOptions = {}): ReadyModel {
+  const { source } = checkpoint;
+  const stated = parseModelMetadata(checkpoint.metadata, source);
+  if (stated.modelConfig) return ofOwnConfig(checkpoint, stated, options);
+  const model = options.model ?? stated.model;
+  const { metadata, recognised, weights } = convertCheckpoint(checkpoint, { models: knownModels, model });
+  const overrides: ModelOverrides = { ...inputOf(metadata), imageSize: options.imageSize ?? metadata.imageSize, classes: recognised.classes };
+  return {
+    config: modelConfig(recognised.model, overrides),
+    classes: classList(options.classNames ?? metadata.classes, recognised.classes, source),
+    weights: new Map([...weights.tensors].map(([name, lazy]) => [name, lazy.read()])),
+    source,
+  };
+}
+
+/** A network that is none of the named variants: its file holds its configuration. */
+function ofOwnConfig(checkpoint: Checkpoint, stated: ModelMetadata, options: ReadyModelOptions): ReadyModel {
   const { source, tensors } = checkpoint;
-  const said = parseModelMetadata(checkpoint.metadata, source);
-  const name = options.model ?? said.model;
-  if (name === undefined && !said.modelConfig) throw new WeightsError(`the file does not say which model it is (${source})`, "name it with --model, such as --model d0");
   const predictor = tensors.get("class_net.predict.conv_pw.weight");
   if (!predictor) throw new WeightsError(`there is no class predictor, class_net.predict.conv_pw.weight (${source})`, "this is not a detector's weight file, or only its backbone");
-  const overrides: ModelOverrides = {
-    ...(said.modelConfig as ModelOverrides | undefined),
-    imageSize: options.imageSize ?? said.imageSize,
-    mean: said.mean,
-    std: said.std,
-    anchorScale: said.anchorScale,
-    aspectRatios: said.aspectRatios,
+  const own = stated.modelConfig as ModelOverrides & { name: string };
+  const outline = modelConfig(stated.model ?? own.name, { ...own, ...inputOf(stated), imageSize: options.imageSize ?? stated.imageSize ?? own.imageSize });
+  const classes = predictor.shape[0]! / anchorsPerCell(outline);
+  return {
+    config: { ...outline, classes },
+    classes: classList(options.classNames ?? stated.classes, classes, source),
+    weights: new Map([...tensors].map(([name, lazy]) => [name, lazy.read()])),
+    source,
   };
-  const outline = modelConfig(name ?? (said.modelConfig!.name as string), overrides);
-  const classCount = predictor.shape[0]! / anchorsPerCell(outline);
-  const config = { ...outline, classes: classCount };
-  const classes = classList(options.classNames ?? said.classes, classCount, source);
-  const weights = new Map([...tensors].map(([key, lazy]) => [key, lazy.read()] as const));
-  return { config, classes, weights, source };
+}
+
+function inputOf({ mean, std, anchorScale, aspectRatios }: ModelMetadata): ModelOverrides {
+  return { mean, std, anchorScale, aspectRatios };
 }
 
 function classList(names: readonly (string | ModelClass)[] | undefined, count: number, source: string): ModelClass[] {

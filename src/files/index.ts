@@ -1,0 +1,2 @@
+export * from "./atomic-node.ts";
+export * from "./names.ts";
