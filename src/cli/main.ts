@@ -10,6 +10,7 @@ const { version } = createRequire(import.meta.url)("efficientdet/package.json") 
 /** Verbs by name; each is loaded when it is asked for, so that none waits for the others' libraries. */
 const verbs: Record<string, () => Promise<Command>> = {
   detect: async () => (await import("./detect.ts")).detect,
+  benchmark: async () => (await import("./benchmark.ts")).benchmarkVerb,
   convert: async () => (await import("./convert.ts")).convert,
   eval: async () => (await import("./eval.ts")).evalVerb,
   inspect: async () => (await import("./inspect.ts")).inspect,

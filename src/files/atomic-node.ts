@@ -14,7 +14,7 @@ import { MachineError } from "../errors.ts";
  */
 export async function writeFileAtomic(
   file: string,
-  content: Uint8Array | string | Iterable<Uint8Array>,
+  content: Uint8Array | string | Iterable<Uint8Array | string>,
   options: AtomicOptions = {},
 ): Promise<void> {
   const writer = await openAtomic(file, options);

@@ -169,6 +169,7 @@ function addEdge(
   const sign = from[1] < to[1] ? 1 : -1;
   const [upper, lower] = sign === 1 ? [from, to] : [to, from];
   const slope = (lower[0] - upper[0]) / (lower[1] - upper[1]);
+  if (!Number.isFinite(slope)) return; // level: it covers nothing
   const start = Math.max(0, upper[1]);
   const end = Math.min(height, lower[1]);
   for (let y = start; y < end;) {
@@ -181,7 +182,7 @@ function addEdge(
     const drop = sign * (next - y);
     y = next;
     if (right <= 0) sums[row]! += drop;
-    else if (left === right) addPiece(sums, row, left, left, drop, width);
+    else if (right - left < 1e-9) addPiece(sums, row, left, left, drop, width);
     else {
       const perPixel = drop / (right - left);
       if (left < 0) sums[row]! -= perPixel * left; // what lies left of the frame is full from its first column on

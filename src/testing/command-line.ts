@@ -10,7 +10,10 @@ export interface Outcome {
 }
 
 /** Runs the command line from sources, as a process of its own. */
-export function efficientdet(args: readonly string[], options: { cwd?: string; input?: Uint8Array; env?: Record<string, string> } = {}): Promise<Outcome> {
+export function efficientdet(
+  args: readonly string[],
+  options: { cwd?: string; input?: Uint8Array; env?: Record<string, string> } = {},
+): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     const tsx = import.meta.resolve("tsx");
     const child = spawn(process.execPath, ["--import", tsx, "--conditions=source", main, ...args], {

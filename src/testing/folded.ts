@@ -40,7 +40,9 @@ function convolutionBefore(norm: string, all: ReadonlySet<string>): string {
   if (norm === "backbone.bn1") return "backbone.conv_stem";
   const block = /^(backbone\.blocks\..*)\.bn(\d)$/.exec(norm);
   if (block) {
-    const order = all.has(`${block[1]}.conv_pwl.weight`) ? ["conv_pw", "conv_dw", "conv_pwl"] : ["conv_dw", "conv_pw"];
+    const order = all.has(`${block[1]}.conv_pwl.weight`)
+      ? ["conv_pw", "conv_dw", "conv_pwl"]
+      : ["conv_dw", "conv_pw"];
     return `${block[1]}.${order[Number(block[2]) - 1]}`;
   }
   const head = /^(.*_net)\.bn_rep\.(\d)\.\d\.bn$/.exec(norm);

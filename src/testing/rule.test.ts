@@ -44,7 +44,14 @@ describe("the rule", () => {
 interface RuleFile {
   draws: Record<string, number[]>;
   numbers: { u8: number[]; u4: number[]; u24: number[] };
-  tensors: { name: string; shape: number[]; variant: RuleVariant; first4: number[]; sha256: string; salt?: string }[];
+  tensors: {
+    name: string;
+    shape: number[];
+    variant: RuleVariant;
+    first4: number[];
+    sha256: string;
+    salt?: string;
+  }[];
   pictures: { arguments: Parameters<typeof rulePicture>; sha256: string }[];
 }
 

@@ -1,5 +1,5 @@
 import type { ParameterShape } from "../weights/recognise-model.ts";
-import { bifpnNodes } from "../weights/bifpn-nodes.ts";
+import { bifpn } from "../models/index.ts";
 
 /** A network of EfficientDet's form that is small enough for a file in the repository. */
 export interface TinyForm {
@@ -60,7 +60,7 @@ export function tinyParameters({ classes, squeeze }: TinyForm): ParameterShape[]
     }
   resample("fpn.resample.3", input);
   const taps = [stageChannels[2]!, stageChannels[4]!, stageChannels[6]!];
-  for (const [index, { inputs }] of bifpnNodes(levels).entries()) {
+  for (const [index, { inputs }] of bifpn({ min: 0, max: levels - 1 }).entries()) {
     const node = `fpn.cell.0.fnode.${index}`;
     if (squeeze) add(`${node}.combine.edge_weights`, inputs.length);
     for (const offset of inputs)
