@@ -36,9 +36,14 @@ for (const name of options.models.split(",") as RuleVariant[]) {
   const contenders = new Map<string, () => Promise<number>>();
   const config = modelConfig(name);
   const model = buildModel(config);
-  const weights = new Map(model.parameters.map((p) => [nameOf(p)!, ruleTensor(nameOf(p)!, staticShape(p), name)]));
+  const weights = new Map(
+    model.parameters.map((p) => [nameOf(p)!, ruleTensor(nameOf(p)!, staticShape(p), name)]),
+  );
   const [h, w] = config.imageSize;
-  const image = float32(Float32Array.from({ length: 3 * h * w }, () => Math.random() * 4 - 2), [1, 3, h, w]);
+  const image = float32(
+    Float32Array.from({ length: 3 * h * w }, () => Math.random() * 4 - 2),
+    [1, 3, h, w],
+  );
 
   const ours = await nodeRuntime.compile(forInference(model.graph, weights), { threads });
   contenders.set("efficientdet", () => timed(() => ours.run({ image })));
@@ -46,16 +51,27 @@ for (const name of options.models.split(",") as RuleVariant[]) {
   const peerFile = `${options.peers}/effdet-${name}.onnx`;
   if (options.peers !== undefined && existsSync(peerFile)) {
     const ort = await loadOrtNode();
-    const session = await ort.InferenceSession.create(peerFile as never, { intraOpNumThreads: threads, graphOptimizationLevel: "all", logSeverityLevel: 3 });
+    const session = await ort.InferenceSession.create(peerFile as never, {
+      intraOpNumThreads: threads,
+      graphOptimizationLevel: "all",
+      logSeverityLevel: 3,
+    });
     const feed = { [session.inputNames[0]!]: new ort.Tensor("float32", image.data, image.shape) };
     contenders.set("ONNX Runtime on effdet's export", () => timed(() => session.run(feed)));
   }
-  if (python) for (const engine of ["torch-channels-last", "torch", "openvino"]) contenders.set(`${engine} (effdet)`, () => python.run(`${engine} ${name}`));
+  if (python)
+    for (const engine of ["torch-channels-last", "torch", "openvino"])
+      contenders.set(`${engine} (effdet)`, () => python.run(`${engine} ${name}`));
 
   const times = await inTurns(contenders, Number(options.rounds));
   const base = spread(times.get("efficientdet")!).median;
   process.stdout.write(`\n${name}, ${h}×${w}, ${threads} threads; ${machine()}\n`);
-  process.stdout.write(`${table(["runtime", "median ms", "quartiles", "of ours"], [...times].map(([key, list]) => timeRow(key, list, base)))}\n`);
+  process.stdout.write(
+    `${table(
+      ["runtime", "median ms", "quartiles", "of ours"],
+      [...times].map(([key, list]) => timeRow(key, list, base)),
+    )}\n`,
+  );
   await ours.dispose();
 }
 python?.end();
@@ -67,7 +83,10 @@ async function timed(run: () => Promise<unknown>): Promise<number> {
 }
 
 /** A Python process that runs a peer's network when told to, so that it takes its turn with ours. */
-async function pythonPeer(interpreter: string, folder: string): Promise<{ run: (what: string) => Promise<number>; end: () => void }> {
+async function pythonPeer(
+  interpreter: string,
+  folder: string,
+): Promise<{ run: (what: string) => Promise<number>; end: () => void }> {
   const script = fileURLToPath(new URL("peers/inference.py", import.meta.url));
   const child = spawn(interpreter, [script, folder, String(threads)], { stdio: ["pipe", "pipe", "ignore"] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();

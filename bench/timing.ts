@@ -3,7 +3,8 @@ import { cpus } from "node:os";
 /** Median and quartiles of a list of numbers. */
 export function spread(values: readonly number[]): { median: number; low: number; high: number } {
   const sorted = [...values].sort((a, b) => a - b);
-  const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
+  const at = (share: number): number =>
+    sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
   return { median: at(0.5), low: at(0.25), high: at(0.75) };
 }
 
@@ -18,7 +19,11 @@ export function machine(): string {
  *
  * @returns for each, its milliseconds, round by round
  */
-export async function inTurns(contenders: ReadonlyMap<string, () => Promise<number>>, rounds: number, warmUp = 3): Promise<Map<string, number[]>> {
+export async function inTurns(
+  contenders: ReadonlyMap<string, () => Promise<number>>,
+  rounds: number,
+  warmUp = 3,
+): Promise<Map<string, number[]>> {
   const times = new Map<string, number[]>([...contenders.keys()].map((name) => [name, []]));
   for (let round = -warmUp; round < rounds; round++)
     for (const [name, run] of contenders) {

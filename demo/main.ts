@@ -25,7 +25,12 @@ function show(picture: ImageBitmap, detections: readonly Detection[]): void {
   }
   const rows = detections.map(({ label, score, box }) => {
     const row = document.createElement("tr");
-    for (const value of [label, score.toFixed(2), ...[box.xMin, box.yMin, box.xMax, box.yMax].map((v) => v.toFixed(0))]) row.insertCell().textContent = value;
+    for (const value of [
+      label,
+      score.toFixed(2),
+      ...[box.xMin, box.yMin, box.xMax, box.yMax].map((v) => v.toFixed(0)),
+    ])
+      row.insertCell().textContent = value;
     return row;
   });
   element("found").replaceChildren(...rows);

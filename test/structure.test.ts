@@ -6,19 +6,40 @@ import { describe, expect, it } from "vitest";
 const source = fileURLToPath(new URL("../src/", import.meta.url));
 
 /** From the bottom up: a folder imports only from itself and from those before it (docs/architecture.md). */
-const order = ["errors", "tensor", "files", "detection", "graph", "onnx", "runtime", "models", "weights", "image", "eval", "data", "train", "detector", "cli"];
+const order = [
+  "errors",
+  "tensor",
+  "files",
+  "detection",
+  "graph",
+  "onnx",
+  "runtime",
+  "models",
+  "weights",
+  "image",
+  "eval",
+  "data",
+  "train",
+  "detector",
+  "cli",
+];
 
 /** These import nothing from Node, nor from a file that does. */
 const core = ["errors", "tensor", "detection", "graph", "onnx", "models", "weights", "eval"];
 
 const files = (readdirSync(source, { recursive: true, encoding: "utf8" }) as string[])
   .map((file) => file.replaceAll("\\", "/"))
-  .filter((file) => file.endsWith(".ts") && !/\.(test|slow)\.ts$|^testing\//.test(file) && !file.includes("generated/"));
+  .filter(
+    (file) =>
+      file.endsWith(".ts") && !/\.(test|slow)\.ts$|^testing\//.test(file) && !file.includes("generated/"),
+  );
 
 const imports = (file: string): { from: string; typeOnly: boolean }[] =>
-  [...readFileSync(path.join(source, file), "utf8").matchAll(/^(?:import|export)\s+(type\s)?[^;]*?from "([^"]+)";|^import "([^"]+)";/gm)].map(
-    ([, type, from, bare]) => ({ from: (from ?? bare)!, typeOnly: type !== undefined }),
-  );
+  [
+    ...readFileSync(path.join(source, file), "utf8").matchAll(
+      /^(?:import|export)\s+(type\s)?[^;]*?from "([^"]+)";|^import "([^"]+)";/gm,
+    ),
+  ].map(([, type, from, bare]) => ({ from: (from ?? bare)!, typeOnly: type !== undefined }));
 const roomOf = (file: string): string => file.split("/")[0]!.replace(/\.ts$/, "");
 const target = (file: string, from: string): string => path.posix.join(path.posix.dirname(file), from);
 
@@ -46,7 +67,14 @@ describe("the structure", () => {
       .filter((file) => roomOf(file) === room && !/-node\.ts$/.test(file))
       .flatMap((file) =>
         imports(file)
-          .filter(({ from, typeOnly }) => !typeOnly && (from.startsWith("node:") || /-node\.ts$/.test(from) || from === "sharp" || from === "onnxruntime-node"))
+          .filter(
+            ({ from, typeOnly }) =>
+              !typeOnly &&
+              (from.startsWith("node:") ||
+                /-node\.ts$/.test(from) ||
+                from === "sharp" ||
+                from === "onnxruntime-node"),
+          )
           .map(({ from }) => `${file} → ${from}`),
       );
     expect(offenders).toEqual([]);

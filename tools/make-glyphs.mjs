@@ -6,9 +6,24 @@ import { inflateSync } from "node:zlib";
 
 const [, , source, target] = process.argv;
 const ranges = [
-  [0x20, 0x7e], [0xa0, 0x17f], [0x192, 0x192], [0x218, 0x21b], [0x386, 0x3ce], [0x400, 0x45f], [0x490, 0x491],
-  [0x1e80, 0x1e85], [0x1ea0, 0x1ef9], [0x2013, 0x2014], [0x2018, 0x201e], [0x2020, 0x2022], [0x2026, 0x2026],
-  [0x2030, 0x2030], [0x2039, 0x203a], [0x20ac, 0x20ac], [0x2122, 0x2122], [0x2212, 0x2212],
+  [0x20, 0x7e],
+  [0xa0, 0x17f],
+  [0x192, 0x192],
+  [0x218, 0x21b],
+  [0x386, 0x3ce],
+  [0x400, 0x45f],
+  [0x490, 0x491],
+  [0x1e80, 0x1e85],
+  [0x1ea0, 0x1ef9],
+  [0x2013, 0x2014],
+  [0x2018, 0x201e],
+  [0x2020, 0x2022],
+  [0x2026, 0x2026],
+  [0x2030, 0x2030],
+  [0x2039, 0x203a],
+  [0x20ac, 0x20ac],
+  [0x2122, 0x2122],
+  [0x2212, 0x2212],
 ];
 
 const file = readFileSync(source);
@@ -68,7 +83,10 @@ function outline(glyph) {
     let value = 0;
     return flags.map((flag) => {
       if (flag & short) value += flag & same ? glyf[at++] : -glyf[at++];
-      else if (!(flag & same)) { value += glyf.readInt16BE(at); at += 2; }
+      else if (!(flag & same)) {
+        value += glyf.readInt16BE(at);
+        at += 2;
+      }
       return value;
     });
   };
@@ -85,52 +103,85 @@ function outline(glyph) {
 
 function composite(at) {
   const contours = [];
-  for (let flags = 32; flags & 32; ) {
+  for (let flags = 32; flags & 32;) {
     flags = glyf.readUInt16BE(at);
     const part = glyf.readUInt16BE(at + 2);
     at += 4;
     let dx, dy;
-    if (flags & 1) { dx = glyf.readInt16BE(at); dy = glyf.readInt16BE(at + 2); at += 4; }
-    else { dx = glyf.readInt8(at); dy = glyf.readInt8(at + 1); at += 2; }
+    if (flags & 1) {
+      dx = glyf.readInt16BE(at);
+      dy = glyf.readInt16BE(at + 2);
+      at += 4;
+    } else {
+      dx = glyf.readInt8(at);
+      dy = glyf.readInt8(at + 1);
+      at += 2;
+    }
     if (!(flags & 2)) throw new Error("point-matched composite");
     let [a, b, c, d] = [1, 0, 0, 1];
-    const f = () => { const v = glyf.readInt16BE(at) / 16384; at += 2; return v; };
+    const f = () => {
+      const v = glyf.readInt16BE(at) / 16384;
+      at += 2;
+      return v;
+    };
     if (flags & 8) a = d = f();
-    else if (flags & 64) { a = f(); d = f(); }
-    else if (flags & 128) { a = f(); b = f(); c = f(); d = f(); }
-    for (const contour of outline(part)) contours.push(contour.map(([x, y, on]) => [a * x + c * y + dx, b * x + d * y + dy, on]));
+    else if (flags & 64) {
+      a = f();
+      d = f();
+    } else if (flags & 128) {
+      a = f();
+      b = f();
+      c = f();
+      d = f();
+    }
+    for (const contour of outline(part))
+      contours.push(contour.map(([x, y, on]) => [a * x + c * y + dx, b * x + d * y + dy, on]));
   }
   return contours;
 }
 
 const bytes = [];
-const varint = (value) => { while (value > 127) { bytes.push((value & 127) | 128); value = Math.floor(value / 128); } bytes.push(value); };
+const varint = (value) => {
+  while (value > 127) {
+    bytes.push((value & 127) | 128);
+    value = Math.floor(value / 128);
+  }
+  bytes.push(value);
+};
 const zigzag = (value) => varint(value < 0 ? -2 * value - 1 : 2 * value);
 const scale = (v) => Math.round((v * 1024) / unitsPerEm);
-let last = 0, count = 0;
-for (const [from, to] of ranges) for (let code = from; code <= to; code++) {
-  const glyph = glyphOf(code);
-  if (glyph === 0) continue;
-  count++;
-  varint(code - last); last = code;
-  varint(scale(advanceOf(glyph)));
-  const contours = outline(glyph);
-  varint(contours.length);
-  for (const contour of contours) {
-    varint(contour.length);
-    let [px, py] = [0, 0];
-    for (const [x, y, on] of contour) {
-      const [sx, sy] = [scale(x), scale(y)];
-      const dx = sx - px;
-      varint((dx < 0 ? -2 * dx - 1 : 2 * dx) * 2 + on);
-      zigzag(sy - py);
-      [px, py] = [sx, sy];
+let last = 0,
+  count = 0;
+for (const [from, to] of ranges)
+  for (let code = from; code <= to; code++) {
+    const glyph = glyphOf(code);
+    if (glyph === 0) continue;
+    count++;
+    varint(code - last);
+    last = code;
+    varint(scale(advanceOf(glyph)));
+    const contours = outline(glyph);
+    varint(contours.length);
+    for (const contour of contours) {
+      varint(contour.length);
+      let [px, py] = [0, 0];
+      for (const [x, y, on] of contour) {
+        const [sx, sy] = [scale(x), scale(y)];
+        const dx = sx - px;
+        varint((dx < 0 ? -2 * dx - 1 : 2 * dx) * 2 + on);
+        zigzag(sy - py);
+        [px, py] = [sx, sy];
+      }
     }
   }
-}
 const text = Buffer.from(bytes).toString("base64");
-const chunks = text.match(/.{1,4000}/g).map((chunk) => `  "${chunk}"`).join(" +\n");
-writeFileSync(target, `// Made by tools/make-glyphs.mjs; not edited by hand.
+const chunks = text
+  .match(/.{1,4000}/g)
+  .map((chunk) => `  "${chunk}"`)
+  .join(" +\n");
+writeFileSync(
+  target,
+  `// Made by tools/make-glyphs.mjs; not edited by hand.
 /**
  * Outlines of ${count} glyphs of Roboto Medium (copyright Google, Apache License 2.0, from roboto-fontface 0.10.0), packed:
  * see font.ts for the form.
@@ -138,5 +189,13 @@ writeFileSync(target, `// Made by tools/make-glyphs.mjs; not edited by hand.
 // prettier-ignore
 export const packedGlyphs =
 ${chunks};
-`);
-console.log(count, "glyphs", bytes.length, "bytes", text.length, "characters", { capHeight: tables["OS/2"].readInt16BE(88) , xHeight: tables["OS/2"].readInt16BE(86), asc: hhea.readInt16BE(4), desc: hhea.readInt16BE(6), unitsPerEm, glyphs: maxp.readUInt16BE(4) });
+`,
+);
+console.log(count, "glyphs", bytes.length, "bytes", text.length, "characters", {
+  capHeight: tables["OS/2"].readInt16BE(88),
+  xHeight: tables["OS/2"].readInt16BE(86),
+  asc: hhea.readInt16BE(4),
+  desc: hhea.readInt16BE(6),
+  unitsPerEm,
+  glyphs: maxp.readUInt16BE(4),
+});

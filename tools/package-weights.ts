@@ -5,7 +5,12 @@
  * Used once for `weights/lite0-everyday.safetensors`; its model card says where the weights come from.
  */
 import { readFileSync, writeFileSync } from "node:fs";
-import { formatModelMetadata, parseModelMetadata, readSafetensors, writeSafetensors } from "../src/weights/index.ts";
+import {
+  formatModelMetadata,
+  parseModelMetadata,
+  readSafetensors,
+  writeSafetensors,
+} from "../src/weights/index.ts";
 
 const [from, to] = process.argv.slice(2);
 if (!from || !to) throw new Error("usage: package-weights.ts IN.safetensors OUT.safetensors");
@@ -27,7 +32,12 @@ writeFileSync(
       source:
         "fine-tuned on Pascal VOC photographs from the ImageNet EfficientNet-Lite0 backbone of chisomogugu/TactileLens (commit 82def204)",
       licence: "MIT (backbone of TactileLens); see the model card",
-      trained: { data: "20 Pascal VOC classes, 7,410 photographs at 320 px", AP: 0.3302, AP50: 0.6227, images: 962 },
+      trained: {
+        data: "20 Pascal VOC classes, 7,410 photographs at 320 px",
+        AP: 0.3302,
+        AP50: 0.6227,
+        images: 962,
+      },
       creator: "efficientdet",
     }),
   ),

@@ -18,29 +18,45 @@ export interface PictureOutputs {
 }
 
 /** What the options ask for: `NAME.detected.jpg` beside the only input, else files in a folder. */
-export function pictureOutputs(pictures: readonly PictureInput[], options: { output?: string; draw: boolean; crops?: string }): PictureOutputs {
+export function pictureOutputs(
+  pictures: readonly PictureInput[],
+  options: { output?: string; draw: boolean; crops?: string },
+): PictureOutputs {
   const drawnNames = uniqueNames();
   const stems = uniqueNames();
   const pending = new Set<Promise<void>>();
   let failure: unknown;
 
   const start = async (work: Promise<void>): Promise<void> => {
-    const watched = work.catch((error: unknown) => void (failure ??= error)).finally(() => pending.delete(watched));
+    const watched = work
+      .catch((error: unknown) => void (failure ??= error))
+      .finally(() => pending.delete(watched));
     pending.add(watched);
     if (pending.size >= writesUnderWay) await Promise.race(pending);
     if (failure) throw failure;
   };
   const place = async (input: PictureInput): Promise<string> => {
-    if (pictures.length === 1 && options.output === undefined) return path.join(input.folder ?? ".", `${input.stem}.detected.jpg`);
-    if (pictures.length === 1 && !(await isFolder(options.output!)) && path.extname(options.output!) !== "") return options.output!;
+    if (pictures.length === 1 && options.output === undefined)
+      return path.join(input.folder ?? ".", `${input.stem}.detected.jpg`);
+    if (pictures.length === 1 && !(await isFolder(options.output!)) && path.extname(options.output!) !== "")
+      return options.output!;
     return path.join(options.output ?? "detected", drawnNames(`${input.stem}.jpg`));
   };
-  const work = async (input: PictureInput, { picture, detections }: DetectedPicture, file: string | undefined): Promise<void> => {
+  const work = async (
+    input: PictureInput,
+    { picture, detections }: DetectedPicture,
+    file: string | undefined,
+  ): Promise<void> => {
     if (options.crops !== undefined) {
       const stem = stems(input.stem);
-      for await (const crop of cropDetections(picture!, detections, stem)) await writeFileAtomic(path.join(options.crops, crop.name), crop.bytes);
+      for await (const crop of cropDetections(picture!, detections, stem))
+        await writeFileAtomic(path.join(options.crops, crop.name), crop.bytes);
     }
-    if (file !== undefined) await writeFileAtomic(file, await encodePicture(await drawnPicture(picture!, detections), { format: formatOf(file) }));
+    if (file !== undefined)
+      await writeFileAtomic(
+        file,
+        await encodePicture(await drawnPicture(picture!, detections), { format: formatOf(file) }),
+      );
   };
   return {
     wanted: options.draw || options.crops !== undefined,

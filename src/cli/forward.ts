@@ -18,21 +18,42 @@ interface Options extends ModelOptions {
 }
 
 /** `efficientdet forward`: the network's raw outputs, for checks against other implementations. */
-export const forward = withModelOptions(verb("forward", "Write the network's raw outputs for one picture or tensor"))
-  .argument("<input>", "a picture, or .safetensors with `image`: uint8 [H, W, 3], or float32 [N, 3, H, W] already normalised")
+export const forward = withModelOptions(
+  verb("forward", "Write the network's raw outputs for one picture or tensor"),
+)
+  .argument(
+    "<input>",
+    "a picture, or .safetensors with `image`: uint8 [H, W, 3], or float32 [N, 3, H, W] already normalised",
+  )
   .requiredOption("--to <file>", "the .safetensors to write: class/3 …, box/3 …")
   .option("--features", "also backbone/3 … and pyramid/3 …")
   .action(
     action<Options>(async ([source], options, work) => {
       const model = await modelOf(options, work);
       const image = await imageTensor(source!);
-      const graph = image.dtype === "uint8" ? fromPicture(model.config, options.features) : fromTensor(model.config, image, options.features);
+      const graph =
+        image.dtype === "uint8"
+          ? fromPicture(model.config, options.features)
+          : fromTensor(model.config, image, options.features);
       const session = await nodeRuntime.compile(forInference(graph, model.weights), options);
       const outputs = Object.entries(await session.run({ image }));
       await session.dispose();
-      await writeFileAtomic(options.to, safetensorsChunks(outputs, { model: model.config.name, source: source! }));
-      if (work.terminal.json) work.terminal.showJson({ file: options.to, outputs: outputs.map(([name, { shape }]) => ({ name, shape })) });
-      else work.terminal.show(table(["output", "shape"], outputs.map(([name, { shape }]) => [name, shape.join(" × ")])));
+      await writeFileAtomic(
+        options.to,
+        safetensorsChunks(outputs, { model: model.config.name, source: source! }),
+      );
+      if (work.terminal.json)
+        work.terminal.showJson({
+          file: options.to,
+          outputs: outputs.map(([name, { shape }]) => ({ name, shape })),
+        });
+      else
+        work.terminal.show(
+          table(
+            ["output", "shape"],
+            outputs.map(([name, { shape }]) => [name, shape.join(" × ")]),
+          ),
+        );
     }),
   );
 
@@ -40,7 +61,10 @@ function fromPicture(config: ModelConfig, features = false): Graph {
   const picture = input("image", "uint8", ["height", "width", 3]);
   const [height, width] = config.imageSize;
   const { input: network } = letterbox(picture, { height, width, mean: config.mean, std: config.std });
-  return { inputs: [picture], outputs: namedOutputs(efficientDet(network, config, new Parameters()), config, features) };
+  return {
+    inputs: [picture],
+    outputs: namedOutputs(efficientDet(network, config, new Parameters()), config, features),
+  };
 }
 
 /** The network at the tensor's own size: any is possible. */
@@ -54,8 +78,18 @@ async function imageTensor(source: string): Promise<Tensor> {
     return tensor("uint8", [height, width, 3], data);
   }
   const image = readSafetensors(await readFile(source), source).tensors.get("image");
-  if (!image) throw new WeightsError(`there is no tensor image (${source})`, "name it image: uint8 [H, W, 3] or float32 [N, 3, H, W]");
-  const fits = (image.dtype === "uint8" && image.shape.length === 3 && image.shape[2] === 3) || (image.dtype === "float32" && image.shape.length === 4 && image.shape[1] === 3);
-  if (!fits) throw new UsageError(`image is ${image.dtype} [${image.shape.join(", ")}] (${source})`, "give uint8 [H, W, 3], or float32 [N, 3, H, W] already normalised");
+  if (!image)
+    throw new WeightsError(
+      `there is no tensor image (${source})`,
+      "name it image: uint8 [H, W, 3] or float32 [N, 3, H, W]",
+    );
+  const fits =
+    (image.dtype === "uint8" && image.shape.length === 3 && image.shape[2] === 3) ||
+    (image.dtype === "float32" && image.shape.length === 4 && image.shape[1] === 3);
+  if (!fits)
+    throw new UsageError(
+      `image is ${image.dtype} [${image.shape.join(", ")}] (${source})`,
+      "give uint8 [H, W, 3], or float32 [N, 3, H, W] already normalised",
+    );
   return image.read();
 }

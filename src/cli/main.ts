@@ -24,7 +24,9 @@ const reserved = ["study", "serve", "track"];
 
 async function program(argv: readonly string[]): Promise<Command> {
   const root = new Command("efficientdet")
-    .description("Find objects in pictures, and train the network that finds them (EfficientDet, arXiv 1911.09070)")
+    .description(
+      "Find objects in pictures, and train the network that finds them (EfficientDet, arXiv 1911.09070)",
+    )
     .version(version)
     .showSuggestionAfterError()
     .configureOutput({ outputError: () => undefined })
@@ -33,7 +35,11 @@ async function program(argv: readonly string[]): Promise<Command> {
   for (const [name, load] of Object.entries(verbs)) {
     if (wanted !== undefined && name !== wanted) continue;
     const command = await load();
-    command.version(version).showSuggestionAfterError().configureOutput({ outputError: () => undefined }).exitOverride();
+    command
+      .version(version)
+      .showSuggestionAfterError()
+      .configureOutput({ outputError: () => undefined })
+      .exitOverride();
     root.addCommand(command);
   }
   return root;
@@ -48,10 +54,14 @@ export function explained(error: unknown): EfficientDetError {
   }
   const { code, message = String(error), path } = error as { code?: string; message?: string; path?: string };
   const where = path === undefined ? "" : ` (${path})`;
-  if (code === "ENOSPC" || code === "EDQUOT") return new MachineError(`the disk is full${where}`, "make room, or write elsewhere", error);
-  if (code === "EACCES" || code === "EPERM" || code === "EROFS") return new MachineError(`not permitted${where}`, "check the rights of the file or folder", error);
-  if (code === "EMFILE" || code === "ENFILE") return new MachineError("too many files are open", "close some programs, or raise the limit", error);
-  if (code === "ERR_MEMORY_ALLOCATION_FAILED" || /out of memory|bad_alloc|allocation failed/i.test(message)) return new MachineError("there is not enough memory", "take a smaller image size or batch", error);
+  if (code === "ENOSPC" || code === "EDQUOT")
+    return new MachineError(`the disk is full${where}`, "make room, or write elsewhere", error);
+  if (code === "EACCES" || code === "EPERM" || code === "EROFS")
+    return new MachineError(`not permitted${where}`, "check the rights of the file or folder", error);
+  if (code === "EMFILE" || code === "ENFILE")
+    return new MachineError("too many files are open", "close some programs, or raise the limit", error);
+  if (code === "ERR_MEMORY_ALLOCATION_FAILED" || /out of memory|bad_alloc|allocation failed/i.test(message))
+    return new MachineError("there is not enough memory", "take a smaller image size or batch", error);
   return new EfficientDetError("E_DEFECT", `this is a defect of efficientdet ${version}: ${message}`, {
     hint: "please report it with the command and what EFFICIENTDET_DEBUG=1 prints",
     exitCode: 70,
@@ -68,7 +78,8 @@ async function main(argv: readonly string[]): Promise<void> {
   const name = argv[0];
   if (name === undefined) return void process.stdout.write((await program(argv)).helpInformation());
   try {
-    if (reserved.includes(name)) throw new UsageError(`the verb ${name} is not there yet`, "see efficientdet --help for those that are");
+    if (reserved.includes(name))
+      throw new UsageError(`the verb ${name} is not there yet`, "see efficientdet --help for those that are");
     await (await program(argv)).parseAsync(argv as string[], { from: "user" });
   } catch (error) {
     if (error instanceof CommanderError && (error.exitCode === 0 || error.code === "commander.help")) return;

@@ -29,14 +29,20 @@ export async function readClassNames(file: string): Promise<ModelClass[]> {
 /** Adds `--model`, `--weights`, `--class-names` and `--image-size`. */
 export function withModelOptions(command: Command): Command {
   return command
-    .option("--model <name>", "a ready detector, or with --weights the variant they belong to (default: lite0-everyday)")
+    .option(
+      "--model <name>",
+      "a ready detector, or with --weights the variant they belong to (default: lite0-everyday)",
+    )
     .option("--weights <file>", "a weight file of any format, or its URL")
     .option("--class-names <file>", "names of the classes, one a line, where the weights have none")
     .option("--image-size <size>", "network input, N or HxW (default: the model's)", imageSize);
 }
 
 /** The model that the options name, with progress where it is downloaded. */
-export async function modelOf(options: ModelOptions & Settings, { terminal, signal }: Work): Promise<ReadyModel> {
+export async function modelOf(
+  options: ModelOptions & Settings,
+  { terminal, signal }: Work,
+): Promise<ReadyModel> {
   const progress = terminal.progress("downloading, MB");
   try {
     return await openModel(
@@ -50,7 +56,11 @@ export async function modelOf(options: ModelOptions & Settings, { terminal, sign
         cacheDir: options.cacheDir,
         offline: options.offline,
         signal,
-        onProgress: (received, total) => progress.update(Math.round(received / 1e5) / 10, total === undefined ? undefined : Math.round(total / 1e5) / 10),
+        onProgress: (received, total) =>
+          progress.update(
+            Math.round(received / 1e5) / 10,
+            total === undefined ? undefined : Math.round(total / 1e5) / 10,
+          ),
       },
     );
   } finally {

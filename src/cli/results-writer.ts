@@ -2,7 +2,17 @@ import path from "node:path";
 import type { DetectedPicture } from "../detector/result.ts";
 import { UsageError } from "../errors.ts";
 import { openAtomic, uniqueNames, writeFileAtomic } from "../files/index.ts";
-import { cocoImageIds, csvHeader, toCocoResults, toCsvLines, toJsonLine, toVocXml, toYoloText, type PictureInput, type PictureResult } from "../image/index.ts";
+import {
+  cocoImageIds,
+  csvHeader,
+  toCocoResults,
+  toCsvLines,
+  toJsonLine,
+  toVocXml,
+  toYoloText,
+  type PictureInput,
+  type PictureResult,
+} from "../image/index.ts";
 import type { ModelClass } from "../weights/index.ts";
 
 /** Writes results as they come; the file appears when all are there. */
@@ -25,10 +35,14 @@ const nothing: ResultsWriter = {
  * @throws {UsageError} for an ending that stands for no format
  * @throws {MachineError} if the file cannot be opened
  */
-export async function resultsWriter(options: { results?: string; resultsFormat?: "yolo" | "voc" }, pictures: readonly PictureInput[]): Promise<ResultsWriter> {
+export async function resultsWriter(
+  options: { results?: string; resultsFormat?: "yolo" | "voc" },
+  pictures: readonly PictureInput[],
+): Promise<ResultsWriter> {
   const { results, resultsFormat } = options;
   if (results === undefined) {
-    if (resultsFormat !== undefined) throw new UsageError("--results-format needs --results", "name the folder with --results DIR");
+    if (resultsFormat !== undefined)
+      throw new UsageError("--results-format needs --results", "name the folder with --results DIR");
     return nothing;
   }
   if (resultsFormat !== undefined) return folderWriter(results, resultsFormat);
@@ -36,10 +50,16 @@ export async function resultsWriter(options: { results?: string; resultsFormat?:
   if (ending === ".jsonl") return fileWriter(results, { line: (result) => `${toJsonLine(result)}\n` });
   if (ending === ".csv") return fileWriter(results, { head: csvHeader, line: toCsvLines });
   if (ending === ".json") return cocoWriter(results, pictures);
-  throw new UsageError(`--results ${results} names no known format`, "end it in .jsonl, .csv or .json, or add --results-format yolo or voc for a folder");
+  throw new UsageError(
+    `--results ${results} names no known format`,
+    "end it in .jsonl, .csv or .json, or add --results-format yolo or voc for a folder",
+  );
 }
 
-async function fileWriter(file: string, form: { head?: string; line: (result: PictureResult) => string; tail?: string }): Promise<ResultsWriter> {
+async function fileWriter(
+  file: string,
+  form: { head?: string; line: (result: PictureResult) => string; tail?: string },
+): Promise<ResultsWriter> {
   const writer = await openAtomic(file);
   if (form.head) await writer.write(form.head);
   return {
@@ -79,7 +99,8 @@ function folderWriter(folder: string, format: "yolo" | "voc"): ResultsWriter {
     begin: (classes) => void (ids = classes.map(({ id }) => id)),
     write: async (result) => {
       const stem = path.parse(result.source === "-" ? "stdin" : result.source).name;
-      if (format === "voc") await writeFileAtomic(path.join(folder, names(`${stem}.xml`)), toVocXml(plain(result)));
+      if (format === "voc")
+        await writeFileAtomic(path.join(folder, names(`${stem}.xml`)), toVocXml(plain(result)));
       else await writeFileAtomic(path.join(folder, names(`${stem}.txt`)), toYoloText(plain(result), ids));
     },
   };

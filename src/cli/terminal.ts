@@ -52,8 +52,12 @@ export class Terminal {
     this.#clear();
     const hint = error.hint === undefined ? "" : `: ${error.hint}`;
     process.stderr.write(`${pc.red("error:")} ${oneLine(error.message + hint)}\n`);
-    if (this.json) process.stderr.write(`${JSON.stringify({ error: { code: error.code, message: oneLine(error.message), hint: error.hint } })}\n`);
-    if (process.env.EFFICIENTDET_DEBUG === "1") process.stderr.write(`${(error.cause as Error | undefined)?.stack ?? error.stack}\n`);
+    if (this.json)
+      process.stderr.write(
+        `${JSON.stringify({ error: { code: error.code, message: oneLine(error.message), hint: error.hint } })}\n`,
+      );
+    if (process.env.EFFICIENTDET_DEBUG === "1")
+      process.stderr.write(`${(error.cause as Error | undefined)?.stack ?? error.stack}\n`);
   }
 
   /** A progress line with rate and time left. */
@@ -89,7 +93,8 @@ export class Terminal {
 /** `1 h 02 min`, `3 min 20 s`, `12 s`. */
 export function duration(seconds: number): string {
   const s = Math.max(0, Math.round(seconds));
-  if (s >= 3600) return `${Math.floor(s / 3600)} h ${String(Math.floor((s % 3600) / 60)).padStart(2, "0")} min`;
+  if (s >= 3600)
+    return `${Math.floor(s / 3600)} h ${String(Math.floor((s % 3600) / 60)).padStart(2, "0")} min`;
   return s >= 60 ? `${Math.floor(s / 60)} min ${String(s % 60).padStart(2, "0")} s` : `${s} s`;
 }
 
@@ -101,7 +106,13 @@ function oneLine(text: string): string {
 export function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
   const cells = [head, ...rows].map((row) => row.map(String));
   const widths = head.map((_, i) => Math.max(...cells.map((row) => row[i]!.length)));
-  const right = head.map((_, i) => rows.length > 0 && rows.every((row) => /^[-–\d.,%×± ]*( ?[BMkG]B?| ms)?$/.test(String(row[i]))));
-  const line = (row: readonly string[]): string => row.map((cell, i) => (right[i] ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))).join("  ").trimEnd();
+  const right = head.map(
+    (_, i) => rows.length > 0 && rows.every((row) => /^[-–\d.,%×± ]*( ?[BMkG]B?| ms)?$/.test(String(row[i]))),
+  );
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, i) => (right[i] ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
+      .join("  ")
+      .trimEnd();
   return [pc.bold(line(cells[0]!)), ...cells.slice(1).map(line)].join("\n");
 }

@@ -37,7 +37,11 @@ export function verb(name: string, description: string): Command {
   return new Command(name)
     .description(description)
     .option("--threads <n>", "threads of the engine (default: physical cores)", wholeNumber(1, 1024))
-    .addOption(new Option("--device <name>", "where the network runs").choices(["cpu", "cuda", "coreml", "directml", "webgpu"]).default("cpu"))
+    .addOption(
+      new Option("--device <name>", "where the network runs")
+        .choices(["cpu", "cuda", "coreml", "directml", "webgpu"])
+        .default("cpu"),
+    )
     .option("--cache-dir <dir>", "folder of downloaded models (default: the user's cache)")
     .option("--offline", "never use the network")
     .option("--json", "results as JSON on stdout, errors as JSON on stderr")
@@ -48,14 +52,23 @@ export function verb(name: string, description: string): Command {
 export function configurable(command: Command): Command {
   return command
     .option("--config <file>", "settings from a YAML or JSON file, by the names of the flags in camelCase")
-    .option("--set <key=value...>", "one setting, as in the file; may be repeated", (value: string, all: string[] = []) => [...all, value]);
+    .option(
+      "--set <key=value...>",
+      "one setting, as in the file; may be repeated",
+      (value: string, all: string[] = []) => [...all, value],
+    );
 }
 
 /** Runs a verb's work with its terminal, after `--config` and `--set` were applied. */
-export function action<O extends object>(run: (inputs: string[], options: O & Settings, work: Work) => Promise<void>) {
+export function action<O extends object>(
+  run: (inputs: string[], options: O & Settings, work: Work) => Promise<void>,
+) {
   return async (...given: unknown[]): Promise<void> => {
     const command = given.at(-1) as Command;
-    const inputs = given.slice(0, -2).flat().filter((value) => value !== undefined) as string[];
+    const inputs = given
+      .slice(0, -2)
+      .flat()
+      .filter((value) => value !== undefined) as string[];
     await applyConfiguration(command);
     const options = command.opts() as O & Settings;
     await run(inputs, options, { terminal: new Terminal(options), signal: interrupt.signal });
@@ -65,9 +78,15 @@ export function action<O extends object>(run: (inputs: string[], options: O & Se
 async function applyConfiguration(command: Command): Promise<void> {
   const { config, set } = command.opts() as { config?: string; set?: string[] };
   if (config === undefined && set === undefined) return;
-  const fromFlags = new Set(command.options.map((option) => option.attributeName()).filter((name) => command.getOptionValueSource(name) === "cli"));
+  const fromFlags = new Set(
+    command.options
+      .map((option) => option.attributeName())
+      .filter((name) => command.getOptionValueSource(name) === "cli"),
+  );
   const apply = (key: string, value: unknown, where: string): void => {
-    const known = command.options.map((option) => option.attributeName()).filter((name) => name !== "config" && name !== "set");
+    const known = command.options
+      .map((option) => option.attributeName())
+      .filter((name) => name !== "config" && name !== "set");
     const option = command.options.find((o) => o.attributeName() === key && known.includes(key));
     const refused = where === "--set" ? UsageError : ConfigError;
     if (!option) throw new refused(`there is no setting ${key} (${where})`, suggest(key, known));
@@ -75,10 +94,15 @@ async function applyConfiguration(command: Command): Promise<void> {
     try {
       command.setOptionValueWithSource(key, typed(option, value), "config");
     } catch (cause) {
-      throw new refused(`${key}: ${(cause as Error).message} (${where})`, `see efficientdet ${command.name()} --help`, cause);
+      throw new refused(
+        `${key}: ${(cause as Error).message} (${where})`,
+        `see efficientdet ${command.name()} --help`,
+        cause,
+      );
     }
   };
-  if (config !== undefined) for (const [key, value] of Object.entries(await readConfiguration(config))) apply(key, value, config);
+  if (config !== undefined)
+    for (const [key, value] of Object.entries(await readConfiguration(config))) apply(key, value, config);
   for (const entry of set ?? []) {
     const at = entry.indexOf("=");
     if (at < 1) throw new UsageError(`--set ${entry} has no value`, "write --set key=value");
@@ -92,8 +116,11 @@ function typed(option: Option, value: unknown): unknown {
     if (value === false || value === "false") return false;
     throw new Error(`${String(value)} is neither true nor false`);
   }
-  const text = Array.isArray(value) ? value.join(option.attributeName() === "imageSize" ? "x" : ",") : String(value);
-  if (option.argChoices && !option.argChoices.includes(text)) throw new Error(`${text} is none of ${option.argChoices.join(", ")}`);
+  const text = Array.isArray(value)
+    ? value.join(option.attributeName() === "imageSize" ? "x" : ",")
+    : String(value);
+  if (option.argChoices && !option.argChoices.includes(text))
+    throw new Error(`${text} is none of ${option.argChoices.join(", ")}`);
   return option.parseArg ? option.parseArg(text, undefined as never) : text;
 }
 
@@ -108,9 +135,14 @@ async function readConfiguration(file: string): Promise<Record<string, unknown>>
   try {
     value = parseYaml(text, { maxAliasCount: 100 });
   } catch (cause) {
-    throw new ConfigError(`${(cause as Error).message.split("\n")[0]} (${file})`, "write YAML or JSON", cause);
+    throw new ConfigError(
+      `${(cause as Error).message.split("\n")[0]} (${file})`,
+      "write YAML or JSON",
+      cause,
+    );
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new ConfigError(`the configuration holds no settings (${file})`, "write one `name: value` a line");
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new ConfigError(`the configuration holds no settings (${file})`, "write one `name: value` a line");
   return value as Record<string, unknown>;
 }
 
@@ -118,7 +150,8 @@ async function readConfiguration(file: string): Promise<Record<string, unknown>>
 export function wholeNumber(least: number, most: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!/^\d+$/.test(text) || value < least || value > most) throw new InvalidArgumentError(`Give a whole number from ${least} to ${most}.`);
+    if (!/^\d+$/.test(text) || value < least || value > most)
+      throw new InvalidArgumentError(`Give a whole number from ${least} to ${most}.`);
     return value;
   };
 }
@@ -127,7 +160,8 @@ export function wholeNumber(least: number, most: number): (text: string) => numb
 export function numberWithin(least: number, most: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (text.trim() === "" || !(value >= least && value <= most)) throw new InvalidArgumentError(`Give a number from ${least} to ${most}.`);
+    if (text.trim() === "" || !(value >= least && value <= most))
+      throw new InvalidArgumentError(`Give a number from ${least} to ${most}.`);
     return value;
   };
 }
@@ -135,11 +169,15 @@ export function numberWithin(least: number, most: number): (text: string) => num
 /** A parser of `N` or `HxW`: height and width in pixels. */
 export function imageSize(text: string): [number, number] {
   const [, h, , w] = /^(\d{1,5})([xX×](\d{1,5}))?$/.exec(text) ?? [];
-  if (h === undefined) throw new InvalidArgumentError("Give a size such as 512, or height and width such as 384x640.");
+  if (h === undefined)
+    throw new InvalidArgumentError("Give a size such as 512, or height and width such as 384x640.");
   return [Number(h), Number(w ?? h)];
 }
 
 /** A parser of `a,b,c`. */
 export function list(text: string): string[] {
-  return text.split(",").map((part) => part.trim()).filter((part) => part !== "");
+  return text
+    .split(",")
+    .map((part) => part.trim())
+    .filter((part) => part !== "");
 }

@@ -42,18 +42,29 @@ export interface Benchmark {
  *
  * @param picture the picture to look at; the batch holds it several times
  */
-export async function benchmark(model: ReadyModel, picture: Picture, options: RuntimeOptions & { batchSize: number; runs: number }): Promise<Benchmark> {
+export async function benchmark(
+  model: ReadyModel,
+  picture: Picture,
+  options: RuntimeOptions & { batchSize: number; runs: number },
+): Promise<Benchmark> {
   const { batchSize, runs } = options;
   const { config } = model;
   const bytes = await encodePicture(picture);
   const pixels = tensor("uint8", [picture.height, picture.width, 3], picture.data);
   const preprocessing = await nodeRuntime.compile(letterboxAlone(config), options);
-  const network = await nodeRuntime.compile(forInference(buildModel(config, { batch: batchSize }).graph, model.weights), options);
+  const network = await nodeRuntime.compile(
+    forInference(buildModel(config, { batch: batchSize }).graph, model.weights),
+    options,
+  );
   const image = zeros("float32", [batchSize, 3, ...config.imageSize]);
   const first = await network.run({ image });
   const levels = headLevels(config);
-  const one = (name: string): Float32Array => (first[name]!.data as Float32Array).subarray(0, first[name]!.data.length / batchSize);
-  const maps: LevelMaps = { classMaps: levels.map((level) => one(`class/${level}`)), boxMaps: levels.map((level) => one(`box/${level}`)) };
+  const one = (name: string): Float32Array =>
+    (first[name]!.data as Float32Array).subarray(0, first[name]!.data.length / batchSize);
+  const maps: LevelMaps = {
+    classMaps: levels.map((level) => one(`class/${level}`)),
+    boxMaps: levels.map((level) => one(`box/${level}`)),
+  };
   const anchors = modelAnchors(config);
   await using detector = await Detector.of(model, options);
   const batch = Array.from({ length: batchSize }, () => bytes);
@@ -61,12 +72,19 @@ export async function benchmark(model: ReadyModel, picture: Picture, options: Ru
     decode: () => decodePicture(bytes),
     preprocessing: () => preprocessing.run({ image: pixels }),
     network: () => network.run({ image }),
-    postprocessing: async () => detectFromMaps(maps, anchors, config.classes, { ...detectDefaults, pictureSize: [picture.height, picture.width] }),
+    postprocessing: async () =>
+      detectFromMaps(maps, anchors, config.classes, {
+        ...detectDefaults,
+        pictureSize: [picture.height, picture.width],
+      }),
     endToEnd: async () => {
       for await (const _ of detector.detectAll(batch, { batchSize }));
     },
   };
-  const times = Object.fromEntries(Object.keys(parts).map((name) => [name, [] as number[]])) as Record<keyof typeof parts, number[]>;
+  const times = Object.fromEntries(Object.keys(parts).map((name) => [name, [] as number[]])) as Record<
+    keyof typeof parts,
+    number[]
+  >;
   const warmUps = 2;
   for (let run = -warmUps; run < runs; run++)
     for (const [name, part] of Object.entries(parts) as [keyof typeof parts, () => Promise<unknown>][]) {
@@ -99,6 +117,7 @@ function letterboxAlone({ imageSize: [height, width], mean, std }: ModelConfig):
 
 function spread(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b);
-  const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
+  const at = (share: number): number =>
+    sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
   return { medianMs: at(0.5), lowMs: at(0.25), highMs: at(0.75) };
 }

@@ -37,7 +37,9 @@ export async function detectData(
     const image = dataset.images[done++]!;
     if ("error" in result) failed.push({ file: image.file, message: result.error.message });
     else {
-      const known = result.detections.flatMap((d) => (ids.has(d.classId) ? [{ ...d, classId: ids.get(d.classId)! }] : []));
+      const known = result.detections.flatMap((d) =>
+        ids.has(d.classId) ? [{ ...d, classId: ids.get(d.classId)! }] : [],
+      );
       results.push(...cocoResults(image.id, known));
     }
     onPicture?.(done, files.length);
@@ -46,19 +48,33 @@ export async function detectData(
 }
 
 /** Ids of the model's classes → those of the data set. */
-function matchClasses(model: readonly ModelClass[], { classes, root }: Dataset): { ids: Map<number, number>; notes: string[] } {
+function matchClasses(
+  model: readonly ModelClass[],
+  { classes, root }: Dataset,
+): { ids: Map<number, number>; notes: string[] } {
   const plain = (name: string): string => name.toLowerCase().replace(/[\s_-]+/g, "");
   const byName = new Map(classes.map(({ id, name }) => [plain(name), id]));
-  const ids = new Map(model.flatMap(({ id, name }) => (byName.has(plain(name)) ? [[id, byName.get(plain(name))!] as const] : [])));
+  const ids = new Map(
+    model.flatMap(({ id, name }) =>
+      byName.has(plain(name)) ? [[id, byName.get(plain(name))!] as const] : [],
+    ),
+  );
   const notes: string[] = [];
   if (ids.size === 0) {
     const known = new Set(classes.map(({ id }) => id));
     if (model.length !== classes.length || !model.every(({ id }) => known.has(id)))
-      throw new UsageError(`the model finds none of the classes of ${root}`, suggest(classes[0]?.name ?? "", model.map(({ name }) => name)));
+      throw new UsageError(
+        `the model finds none of the classes of ${root}`,
+        suggest(
+          classes[0]?.name ?? "",
+          model.map(({ name }) => name),
+        ),
+      );
     notes.push("no class names match; classes were matched by their ids");
     return { ids: new Map(model.map(({ id }) => [id, id])), notes };
   }
   const missing = classes.filter(({ id }) => ![...ids.values()].includes(id)).map(({ name }) => name);
-  if (missing.length > 0) notes.push(`the model does not know ${missing.join(", ")}: their objects count as missed`);
+  if (missing.length > 0)
+    notes.push(`the model does not know ${missing.join(", ")}: their objects count as missed`);
   return { ids, notes };
 }

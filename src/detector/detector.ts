@@ -87,8 +87,12 @@ export class DetectorOn<Source> implements AsyncDisposable {
    * @throws {UsageError} for an unknown option or class, or a value outside its range
    * @throws {InterruptedError} when `signal` is aborted, after the picture under way
    */
-  async *detectAll(sources: Iterable<Source> | AsyncIterable<Source>, options: DetectAllOptions = {}): AsyncGenerator<DetectionResult> {
-    for await (const { source, detected, error } of this.#results(sources, options)) yield detected ?? { source, error: plainError(error) };
+  async *detectAll(
+    sources: Iterable<Source> | AsyncIterable<Source>,
+    options: DetectAllOptions = {},
+  ): AsyncGenerator<DetectionResult> {
+    for await (const { source, detected, error } of this.#results(sources, options))
+      yield detected ?? { source, error: plainError(error) };
   }
 
   /** Gives back the engine's memory. The detector cannot be used any more. */
@@ -102,7 +106,10 @@ export class DetectorOn<Source> implements AsyncDisposable {
     await this.dispose();
   }
 
-  async *#results(sources: Iterable<Source> | AsyncIterable<Source>, options: DetectAllOptions): AsyncGenerator<{ source: string; detected?: DetectedPicture; error?: unknown }> {
+  async *#results(
+    sources: Iterable<Source> | AsyncIterable<Source>,
+    options: DetectAllOptions,
+  ): AsyncGenerator<{ source: string; detected?: DetectedPicture; error?: unknown }> {
     const geometry = geometryOptions(options, this.#model.classes);
     const { batchSize } = geometry;
     let batch: Decoded[] = [];
@@ -114,10 +121,21 @@ export class DetectorOn<Source> implements AsyncDisposable {
       return ready.map(({ source, picture, error, startedMs, decodeMs }) => {
         if (!picture) return { source, error };
         const own = maps.shift()!;
-        const detections = this.#detections(own.maps, { ...geometry, imageScale: own.scale, pictureSize: [picture.height, picture.width] });
-        const timings = { decodeMs: round(decodeMs), networkMs: round(own.networkMs), totalMs: round(performance.now() - startedMs) };
+        const detections = this.#detections(own.maps, {
+          ...geometry,
+          imageScale: own.scale,
+          pictureSize: [picture.height, picture.width],
+        });
+        const timings = {
+          decodeMs: round(decodeMs),
+          networkMs: round(own.networkMs),
+          totalMs: round(performance.now() - startedMs),
+        };
         const kept = options.keepPictures ? { picture } : {};
-        return { source, detected: { source, width: picture.width, height: picture.height, detections, timings, ...kept } };
+        return {
+          source,
+          detected: { source, width: picture.width, height: picture.height, detections, timings, ...kept },
+        };
       });
     };
     for await (const decoded of decodedAhead(sources, this.#platform, batchSize + 2, options.signal)) {
@@ -137,7 +155,13 @@ export class DetectorOn<Source> implements AsyncDisposable {
   async #run(entries: readonly Decoded[]): Promise<PictureMaps[]> {
     const batch = entries.length;
     const session = await this.#session(batch);
-    const feeds = entries.map(({ picture }, i) => [pictureInput(i, batch), tensor("uint8", [picture!.height, picture!.width, 3], picture!.data)] as const);
+    const feeds = entries.map(
+      ({ picture }, i) =>
+        [
+          pictureInput(i, batch),
+          tensor("uint8", [picture!.height, picture!.width, 3], picture!.data),
+        ] as const,
+    );
     const start = performance.now();
     const outputs = await session.run(Object.fromEntries(feeds));
     const networkMs = (performance.now() - start) / batch;
@@ -153,9 +177,19 @@ export class DetectorOn<Source> implements AsyncDisposable {
   }
 
   #detections(maps: LevelMaps, options: Parameters<typeof detectFromMaps>[3]): Detection[] {
-    const { boxes, scores, classes } = detectFromMaps(maps, this.#anchors, this.#model.classes.length, options);
+    const { boxes, scores, classes } = detectFromMaps(
+      maps,
+      this.#anchors,
+      this.#model.classes.length,
+      options,
+    );
     return Array.from(scores, (score, i) => {
-      const [yMin, xMin, yMax, xMax] = boxes.subarray(i * 4, i * 4 + 4) as unknown as [number, number, number, number];
+      const [yMin, xMin, yMax, xMax] = boxes.subarray(i * 4, i * 4 + 4) as unknown as [
+        number,
+        number,
+        number,
+        number,
+      ];
       const { id, name } = this.#model.classes[classes[i]!]!;
       return { label: name, classId: id, score, box: { xMin, yMin, xMax, yMax } };
     });
@@ -215,7 +249,11 @@ async function* decodedAhead<Source>(
 
 function plainError(error: unknown): { code: string; message: string; hint?: string } {
   if (!(error instanceof EfficientDetError)) throw error;
-  return { code: error.code, message: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }) };
+  return {
+    code: error.code,
+    message: error.message,
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+  };
 }
 
 function round(milliseconds: number): number {

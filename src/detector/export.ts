@@ -29,11 +29,15 @@ export function exportOnnx(model: ReadyModel, options: ExportOptions = {}): Onnx
   const { config, classes } = model;
   const graph = options.raw
     ? buildModel(config, { batch: "batch" }).graph
-    : pictureToBoxes(config, classes.map(({ id }) => id), {
-        scoreThreshold: options.scoreThreshold ?? detectDefaults.scoreThreshold,
-        iouThreshold: options.iouThreshold ?? detectDefaults.iouThreshold,
-        maxDetections: options.maxDetections ?? detectDefaults.maxDetections,
-      });
+    : pictureToBoxes(
+        config,
+        classes.map(({ id }) => id),
+        {
+          scoreThreshold: options.scoreThreshold ?? detectDefaults.scoreThreshold,
+          iouThreshold: options.iouThreshold ?? detectDefaults.iouThreshold,
+          maxDetections: options.maxDetections ?? detectDefaults.maxDetections,
+        },
+      );
   const metadata = formatModelMetadata({
     ...configMetadata(config),
     classes,

@@ -21,7 +21,9 @@ export function configMetadata(config: ModelConfig): ModelMetadata {
     imageSize: config.imageSize,
     mean: config.mean,
     std: config.std,
-    aspectRatios: config.aspectRatios.map((ratio) => (typeof ratio === "number" ? [Math.sqrt(ratio), 1 / Math.sqrt(ratio)] : ratio)),
+    aspectRatios: config.aspectRatios.map((ratio) =>
+      typeof ratio === "number" ? [Math.sqrt(ratio), 1 / Math.sqrt(ratio)] : ratio,
+    ),
     anchorScale: config.anchorScale,
   };
 }

@@ -50,7 +50,11 @@ export interface ReadyWeights {
  *
  * @throws {UsageError} for an unknown name or an impossible number
  */
-export function describeModel(name: string, overrides: ModelOverrides = {}, weights: readonly ReadyWeights[] = []): ModelDescription {
+export function describeModel(
+  name: string,
+  overrides: ModelOverrides = {},
+  weights: readonly ReadyWeights[] = [],
+): ModelDescription {
   const config = modelConfig(name, overrides);
   const { parameters, multiplyAdds } = countModel(buildModel(config)).all;
   const levels = headLevels(config);
@@ -72,6 +76,9 @@ export function describeModel(name: string, overrides: ModelOverrides = {}, weig
 }
 
 /** The whole family; `weightsOf` says which ready weights a variant has. */
-export function listModels(overrides: ModelOverrides = {}, weightsOf: (variant: string) => readonly ReadyWeights[] = () => []): ModelDescription[] {
+export function listModels(
+  overrides: ModelOverrides = {},
+  weightsOf: (variant: string) => readonly ReadyWeights[] = () => [],
+): ModelDescription[] {
   return Object.keys(variants).map((name) => describeModel(name, overrides, weightsOf(name)));
 }

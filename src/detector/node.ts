@@ -1,4 +1,10 @@
-import { decodePicture, readSource, type PictureInput, type PictureSource, type RawPicture } from "../image/index.ts";
+import {
+  decodePicture,
+  readSource,
+  type PictureInput,
+  type PictureSource,
+  type RawPicture,
+} from "../image/index.ts";
 import { nodeRuntime } from "../runtime/node.ts";
 import type { RuntimeOptions } from "../runtime/session.ts";
 import { DetectorOn, type Platform } from "./detector.ts";
@@ -42,7 +48,8 @@ function nodePlatform({ offline }: OpenOptions): Platform<NodePicture> {
     runtime: nodeRuntime,
     decode: async (source) => {
       if (source instanceof ArrayBuffer) return decodePicture(new Uint8Array(source));
-      if (typeof source === "object" && "read" in source) return decodePicture(await source.read({ offline }), { name: source.source });
+      if (typeof source === "object" && "read" in source)
+        return decodePicture(await source.read({ offline }), { name: source.source });
       if (typeof source === "object" && "channels" in source) return decodePicture(source);
       const { bytes, name } = await readSource(source, undefined, { offline });
       return decodePicture(bytes, { name });

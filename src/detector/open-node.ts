@@ -5,7 +5,13 @@ import { fileURLToPath } from "node:url";
 import { MachineError, suggest, UsageError } from "../errors.ts";
 import { download } from "../weights/download-node.ts";
 import { readWeightFiles } from "../weights/files-node.ts";
-import { readCheckpoint, registeredWeights, type Checkpoint, type EmaChoice, type ModelClass } from "../weights/index.ts";
+import {
+  readCheckpoint,
+  registeredWeights,
+  type Checkpoint,
+  type EmaChoice,
+  type ModelClass,
+} from "../weights/index.ts";
 import { defaultCacheFolder, ensureWeights } from "../weights/weights-cache-node.ts";
 import { knownModels } from "./known-models.ts";
 import { readyModel, type ReadyModel } from "./ready-model.ts";
@@ -43,18 +49,39 @@ export interface OpenOptions {
  * @throws {WeightsError} for a file that cannot be used
  * @throws {MachineError} where a download is needed and impossible
  */
-export async function openModel(source: string | URL | ModelSource = defaultModel, options: OpenOptions = {}): Promise<ReadyModel> {
-  const wanted: ModelSource = typeof source === "object" && !(source instanceof URL) ? source : isName(source) ? { model: String(source) } : { weights: source };
-  if (wanted.weights !== undefined) return readyModel(await checkpointAt(wanted.weights, wanted, options), wanted);
+export async function openModel(
+  source: string | URL | ModelSource = defaultModel,
+  options: OpenOptions = {},
+): Promise<ReadyModel> {
+  const wanted: ModelSource =
+    typeof source === "object" && !(source instanceof URL)
+      ? source
+      : isName(source)
+        ? { model: String(source) }
+        : { weights: source };
+  if (wanted.weights !== undefined)
+    return readyModel(await checkpointAt(wanted.weights, wanted, options), wanted);
   const name = wanted.model ?? defaultModel;
-  const file = (packageModels as readonly string[]).includes(name) ? packageFile(`weights/${name}.safetensors`) : await registered(name, options);
-  return readyModel(readCheckpoint(await readWeightFiles(file), { source: file }), { ...wanted, model: undefined });
+  const file = (packageModels as readonly string[]).includes(name)
+    ? packageFile(`weights/${name}.safetensors`)
+    : await registered(name, options);
+  return readyModel(readCheckpoint(await readWeightFiles(file), { source: file }), {
+    ...wanted,
+    model: undefined,
+  });
 }
 
 /** The file of published weights, downloaded into the cache where it is not there yet. */
-async function registered(name: string, { cacheDir, offline, onProgress, signal }: OpenOptions): Promise<string> {
+async function registered(
+  name: string,
+  { cacheDir, offline, onProgress, signal }: OpenOptions,
+): Promise<string> {
   const weights = registeredWeights.find((entry) => entry.name === name);
-  if (!weights) throw new UsageError(`there is no ready model ${name}`, suggest(name, [...packageModels, ...registeredWeights.map((entry) => entry.name)]));
+  if (!weights)
+    throw new UsageError(
+      `there is no ready model ${name}`,
+      suggest(name, [...packageModels, ...registeredWeights.map((entry) => entry.name)]),
+    );
   return ensureWeights(weights, {
     cacheFolder: cacheDir ?? defaultCacheFolder(),
     models: knownModels,
@@ -65,15 +92,30 @@ async function registered(name: string, { cacheDir, offline, onProgress, signal 
 }
 
 /** A checkpoint from a path, or from a URL by way of the cache. */
-async function checkpointAt(weights: string | URL, { ema }: ModelSource, options: OpenOptions): Promise<Checkpoint> {
+async function checkpointAt(
+  weights: string | URL,
+  { ema }: ModelSource,
+  options: OpenOptions,
+): Promise<Checkpoint> {
   const text = String(weights);
   const file = weights instanceof URL && weights.protocol === "file:" ? fileURLToPath(weights) : text;
   if (!/^https?:/i.test(text)) return readCheckpoint(await readWeightFiles(file), { source: file, ema });
-  const cached = path.join(options.cacheDir ?? defaultCacheFolder(), "urls", `${createHash("sha256").update(text).digest("hex").slice(0, 16)}-${path.basename(new URL(text).pathname)}`);
+  const cached = path.join(
+    options.cacheDir ?? defaultCacheFolder(),
+    "urls",
+    `${createHash("sha256").update(text).digest("hex").slice(0, 16)}-${path.basename(new URL(text).pathname)}`,
+  );
   if (!existsSync(cached)) {
-    if (options.offline) throw new MachineError(`${text} is not in the cache and --offline is set`, `fetch it by hand and put it at ${cached}`);
+    if (options.offline)
+      throw new MachineError(
+        `${text} is not in the cache and --offline is set`,
+        `fetch it by hand and put it at ${cached}`,
+      );
     const { onProgress, signal } = options;
-    await download(text, cached, { signal, onProgress: onProgress && (({ receivedBytes, totalBytes }) => onProgress(receivedBytes, totalBytes)) });
+    await download(text, cached, {
+      signal,
+      onProgress: onProgress && (({ receivedBytes, totalBytes }) => onProgress(receivedBytes, totalBytes)),
+    });
   }
   return readCheckpoint(await readWeightFiles(cached), { source: text, ema });
 }

@@ -28,19 +28,43 @@ export interface DetectAllOptions extends DetectOptions {
   readonly keepPictures?: boolean;
 }
 
-const known = ["scoreThreshold", "iouThreshold", "maxDetections", "nms", "nmsScope", "classes", "signal", "batchSize", "keepPictures"];
+const known = [
+  "scoreThreshold",
+  "iouThreshold",
+  "maxDetections",
+  "nms",
+  "nmsScope",
+  "classes",
+  "signal",
+  "batchSize",
+  "keepPictures",
+];
 
 /** What every option is where it is not given. */
-export const detectDefaults = { scoreThreshold: 0.3, iouThreshold: 0.5, maxDetections: 100, nms: "hard", nmsScope: "class", batchSize: 1 } as const;
+export const detectDefaults = {
+  scoreThreshold: 0.3,
+  iouThreshold: 0.5,
+  maxDetections: 100,
+  nms: "hard",
+  nmsScope: "class",
+  batchSize: 1,
+} as const;
 
 /**
  * Options checked, with names of classes turned into the model's indices.
  *
  * @throws {UsageError} for an unknown option or class, or a value outside its range
  */
-export function geometryOptions(options: DetectAllOptions, classes: readonly ModelClass[]): GeometryOptions & { batchSize: number } {
-  for (const key of Object.keys(options)) if (!known.includes(key)) throw new UsageError(`there is no option ${key}`, suggest(key, known));
-  const { scoreThreshold, iouThreshold, maxDetections, nms, nmsScope, batchSize } = { ...detectDefaults, ...withoutUndefined(options) };
+export function geometryOptions(
+  options: DetectAllOptions,
+  classes: readonly ModelClass[],
+): GeometryOptions & { batchSize: number } {
+  for (const key of Object.keys(options))
+    if (!known.includes(key)) throw new UsageError(`there is no option ${key}`, suggest(key, known));
+  const { scoreThreshold, iouThreshold, maxDetections, nms, nmsScope, batchSize } = {
+    ...detectDefaults,
+    ...withoutUndefined(options),
+  };
   within("scoreThreshold", scoreThreshold, 0, 1);
   within("iouThreshold", iouThreshold, 0, 1);
   whole("maxDetections", maxDetections, 1, 100_000);
@@ -60,21 +84,31 @@ export function geometryOptions(options: DetectAllOptions, classes: readonly Mod
 
 function classIndex(name: string, classes: readonly ModelClass[]): number {
   const index = classes.findIndex((c) => c.name === name);
-  if (index < 0) throw new UsageError(`this model has no class ${name}`, suggest(name, classes.map((c) => c.name)));
+  if (index < 0)
+    throw new UsageError(
+      `this model has no class ${name}`,
+      suggest(
+        name,
+        classes.map((c) => c.name),
+      ),
+    );
   return index;
 }
 
 function within(name: string, value: number, least: number, most: number): void {
-  if (typeof value !== "number" || !(value >= least && value <= most)) throw new UsageError(`${name} ${value} is not possible`, `give a number from ${least} to ${most}`);
+  if (typeof value !== "number" || !(value >= least && value <= most))
+    throw new UsageError(`${name} ${value} is not possible`, `give a number from ${least} to ${most}`);
 }
 
 function whole(name: string, value: number, least: number, most: number): void {
   within(name, value, least, most);
-  if (!Number.isInteger(value)) throw new UsageError(`${name} ${value} is not possible`, `give a whole number from ${least} to ${most}`);
+  if (!Number.isInteger(value))
+    throw new UsageError(`${name} ${value} is not possible`, `give a whole number from ${least} to ${most}`);
 }
 
 function oneOf(name: string, value: string, choices: readonly string[]): void {
-  if (!choices.includes(value)) throw new UsageError(`${name} ${value} is not possible`, suggest(value, choices));
+  if (!choices.includes(value))
+    throw new UsageError(`${name} ${value} is not possible`, suggest(value, choices));
 }
 
 function withoutUndefined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {

@@ -1,7 +1,13 @@
 import { UsageError, WeightsError } from "../errors.ts";
 import { anchorsPerCell, modelConfig, type ModelConfig, type ModelOverrides } from "../models/index.ts";
 import type { Tensor } from "../tensor/index.ts";
-import { convertCheckpoint, parseModelMetadata, type Checkpoint, type ModelClass, type ModelMetadata } from "../weights/index.ts";
+import {
+  convertCheckpoint,
+  parseModelMetadata,
+  type Checkpoint,
+  type ModelClass,
+  type ModelMetadata,
+} from "../weights/index.ts";
 import { knownModels } from "./known-models.ts";
 
 /** A network with its weights and the names of what it finds: all that a detector is made of. */
@@ -32,7 +38,11 @@ export function readyModel(checkpoint: Checkpoint, options: ReadyModelOptions = 
   if (stated.modelConfig) return ofOwnConfig(checkpoint, stated, options);
   const model = options.model ?? stated.model;
   const { metadata, recognised, weights } = convertCheckpoint(checkpoint, { models: knownModels, model });
-  const overrides: ModelOverrides = { ...inputOf(metadata), imageSize: options.imageSize ?? metadata.imageSize, classes: recognised.classes };
+  const overrides: ModelOverrides = {
+    ...inputOf(metadata),
+    imageSize: options.imageSize ?? metadata.imageSize,
+    classes: recognised.classes,
+  };
   return {
     config: modelConfig(recognised.model, overrides),
     classes: classList(options.classNames ?? metadata.classes, recognised.classes, source),
@@ -45,9 +55,17 @@ export function readyModel(checkpoint: Checkpoint, options: ReadyModelOptions = 
 function ofOwnConfig(checkpoint: Checkpoint, stated: ModelMetadata, options: ReadyModelOptions): ReadyModel {
   const { source, tensors } = checkpoint;
   const predictor = tensors.get("class_net.predict.conv_pw.weight");
-  if (!predictor) throw new WeightsError(`there is no class predictor, class_net.predict.conv_pw.weight (${source})`, "this is not a detector's weight file, or only its backbone");
+  if (!predictor)
+    throw new WeightsError(
+      `there is no class predictor, class_net.predict.conv_pw.weight (${source})`,
+      "this is not a detector's weight file, or only its backbone",
+    );
   const own = stated.modelConfig as ModelOverrides & { name: string };
-  const outline = modelConfig(stated.model ?? own.name, { ...own, ...inputOf(stated), imageSize: options.imageSize ?? stated.imageSize ?? own.imageSize });
+  const outline = modelConfig(stated.model ?? own.name, {
+    ...own,
+    ...inputOf(stated),
+    imageSize: options.imageSize ?? stated.imageSize ?? own.imageSize,
+  });
   const classes = predictor.shape[0]! / anchorsPerCell(outline);
   return {
     config: { ...outline, classes },
@@ -61,8 +79,16 @@ function inputOf({ mean, std, anchorScale, aspectRatios }: ModelMetadata): Model
   return { mean, std, anchorScale, aspectRatios };
 }
 
-function classList(names: readonly (string | ModelClass)[] | undefined, count: number, source: string): ModelClass[] {
+function classList(
+  names: readonly (string | ModelClass)[] | undefined,
+  count: number,
+  source: string,
+): ModelClass[] {
   if (!names) return Array.from({ length: count }, (_, i) => ({ id: i + 1, name: `class ${i + 1}` }));
-  if (names.length !== count) throw new UsageError(`${names.length} class names for a model of ${count} classes (${source})`, "give one name per class, in the order of the model");
+  if (names.length !== count)
+    throw new UsageError(
+      `${names.length} class names for a model of ${count} classes (${source})`,
+      "give one name per class, in the order of the model",
+    );
   return names.map((name, i) => (typeof name === "string" ? { id: i + 1, name } : name));
 }

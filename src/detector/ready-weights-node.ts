@@ -29,7 +29,10 @@ export function readyWeights(variant: string, cacheDir: string = defaultCacheFol
 
 function packageWeights(name: string): { model: string | undefined; weights: ReadyWeights } {
   const bytes = readFileSync(packageFile(`weights/${name}.safetensors`));
-  const { model, source, licence, classes, trained } = parseModelMetadata(readSafetensors(bytes, name).metadata, name);
+  const { model, source, licence, classes, trained } = parseModelMetadata(
+    readSafetensors(bytes, name).metadata,
+    name,
+  );
   return {
     model,
     weights: {

@@ -41,8 +41,12 @@ export class Detector extends DetectorOn<WebPicture> {
    * a description of these
    * @throws {WeightsError} if the weights cannot be fetched or used
    */
-  static async load(source: string | URL | WebModelSource = "lite0-everyday", options: RuntimeOptions = {}): Promise<Detector> {
-    const wanted: WebModelSource = typeof source === "object" && !(source instanceof URL) ? source : { weights: addressOf(source) };
+  static async load(
+    source: string | URL | WebModelSource = "lite0-everyday",
+    options: RuntimeOptions = {},
+  ): Promise<Detector> {
+    const wanted: WebModelSource =
+      typeof source === "object" && !(source instanceof URL) ? source : { weights: addressOf(source) };
     const name = wanted.weights instanceof Uint8Array ? "weights" : String(wanted.weights);
     const bytes = wanted.weights instanceof Uint8Array ? wanted.weights : await fetched(wanted.weights);
     const detector = new Detector(readyModel(readSafetensors(bytes, name), wanted), webPlatform, options);
@@ -52,7 +56,9 @@ export class Detector extends DetectorOn<WebPicture> {
 }
 
 function addressOf(source: string | URL): string | URL {
-  return source === "lite0-everyday" ? new URL("../../weights/lite0-everyday.safetensors", import.meta.url) : source;
+  return source === "lite0-everyday"
+    ? new URL("../../weights/lite0-everyday.safetensors", import.meta.url)
+    : source;
 }
 
 async function fetched(address: string | URL): Promise<Uint8Array> {
@@ -61,7 +67,11 @@ async function fetched(address: string | URL): Promise<Uint8Array> {
     if (!response.ok) throw new Error(`the server answered ${response.status}`);
     return new Uint8Array(await response.arrayBuffer());
   } catch (cause) {
-    throw new WeightsError(`the weights cannot be fetched: ${(cause as Error).message} (${address})`, "check the address", cause);
+    throw new WeightsError(
+      `the weights cannot be fetched: ${(cause as Error).message} (${address})`,
+      "check the address",
+      cause,
+    );
   }
 }
 
@@ -82,7 +92,8 @@ async function pixelsOf(source: WebPicture): Promise<Picture> {
   if (source instanceof ImageData) return withoutAlpha(source);
   const drawable = await drawableOf(source);
   const [width, height] = sizeOf(drawable);
-  if (width === 0 || height === 0) throw new ImageError("the picture has no pixels yet", "wait until it has loaded");
+  if (width === 0 || height === 0)
+    throw new ImageError("the picture has no pixels yet", "wait until it has loaded");
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true })!;
   context.fillStyle = "#ffffff";
   context.fillRect(0, 0, width, height);
@@ -94,9 +105,11 @@ async function pixelsOf(source: WebPicture): Promise<Picture> {
 type Drawable = Exclude<WebPicture, ImageData | Blob | ArrayBuffer | Uint8Array | RawPicture | string | URL>;
 
 async function drawableOf(source: Exclude<WebPicture, ImageData | RawPicture>): Promise<Drawable> {
-  if (typeof source === "string" || source instanceof URL) return decoded(new Blob([(await fetched(source)) as Uint8Array<ArrayBuffer>]));
+  if (typeof source === "string" || source instanceof URL)
+    return decoded(new Blob([(await fetched(source)) as Uint8Array<ArrayBuffer>]));
   if (source instanceof Blob) return decoded(source);
-  if (source instanceof ArrayBuffer || source instanceof Uint8Array) return decoded(new Blob([source as Uint8Array<ArrayBuffer>]));
+  if (source instanceof ArrayBuffer || source instanceof Uint8Array)
+    return decoded(new Blob([source as Uint8Array<ArrayBuffer>]));
   if (source instanceof HTMLImageElement) await source.decode();
   return source;
 }
@@ -116,18 +129,32 @@ function sizeOf(drawable: Drawable): [number, number] {
 }
 
 /** RGB of RGBA over white. */
-function withoutAlpha({ data, width, height }: { data: Uint8Array | Uint8ClampedArray | ImageData["data"]; width: number; height: number }): Picture {
+function withoutAlpha({
+  data,
+  width,
+  height,
+}: {
+  data: Uint8Array | Uint8ClampedArray | ImageData["data"];
+  width: number;
+  height: number;
+}): Picture {
   const rgb = new Uint8Array(width * height * 3);
   for (let from = 0, to = 0; to < rgb.length; from += 4, to += 3) {
     const alpha = data[from + 3]! / 255;
-    for (let c = 0; c < 3; c++) rgb[to + c] = alpha === 1 ? data[from + c]! : Math.round(255 + (data[from + c]! - 255) * alpha);
+    for (let c = 0; c < 3; c++)
+      rgb[to + c] = alpha === 1 ? data[from + c]! : Math.round(255 + (data[from + c]! - 255) * alpha);
   }
   return { data: rgb, width, height };
 }
 
 function fromRaw({ data, width, height, channels }: RawPicture): Picture {
-  if (data.length !== width * height * channels) throw new UsageError(`${data.length} bytes are no ${width}×${height} picture of ${channels} channels`, "give 8 bits per channel, without padding");
-  if (channels === 3) return { data: new Uint8Array(data.buffer, data.byteOffset, data.length), width, height };
+  if (data.length !== width * height * channels)
+    throw new UsageError(
+      `${data.length} bytes are no ${width}×${height} picture of ${channels} channels`,
+      "give 8 bits per channel, without padding",
+    );
+  if (channels === 3)
+    return { data: new Uint8Array(data.buffer, data.byteOffset, data.length), width, height };
   if (channels === 4) return withoutAlpha({ data, width, height });
   const rgb = new Uint8Array(width * height * 3);
   for (let i = 0; i < data.length; i++) rgb.fill(data[i]!, i * 3, i * 3 + 3);

@@ -261,7 +261,7 @@ describe("result files", () => {
     await expect(readResults(path.join(folder, "none.json"))).rejects.toThrow(/cannot read .*none\.json/);
     await writeFile(path.join(folder, "broken.gz"), gzipSync("[]").subarray(0, 12));
     await expect(readResults(path.join(folder, "broken.gz"))).rejects.toThrow(DataError);
-    await expect(writeResults(path.join(folder, "no", "such", "folder.json"), [])).rejects.toThrow(
+    await expect(writeResults(path.join(folder, "broken.gz", "results.json"), [])).rejects.toThrow(
       MachineError,
     );
   });

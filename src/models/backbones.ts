@@ -80,12 +80,22 @@ export function scaledStages(name: BackboneName): Stage[] {
  * @returns the last features of each stride: `reductions[l]` is `[N, C, ⌈H / 2^l⌉, ⌈W / 2^l⌉]` for `l` in 1…5. Levels
  * 3, 4, 5 are the outputs of stages 3, 5 and 7 (40, 112, 320 channels for B0), not of the expansions after them.
  */
-export function efficientNet(image: Value, name: BackboneName, activation: ActivationName, p: Parameters): Map<number, Value> {
+export function efficientNet(
+  image: Value,
+  name: BackboneName,
+  activation: ActivationName,
+  p: Parameters,
+): Map<number, Value> {
   const { width, lite } = backbones[name];
   const act = activations[activation];
   const rows = scaledStages(name);
   const blocks = rows.reduce((sum, row) => sum + row.repeats, 0);
-  let x = act(p.mode.batchNorm(convolution(image, lite ? 32 : roundChannels(32, width), 3, 2, p.in("conv_stem")), p.in("bn1")));
+  let x = act(
+    p.mode.batchNorm(
+      convolution(image, lite ? 32 : roundChannels(32, width), 3, 2, p.in("conv_stem")),
+      p.in("bn1"),
+    ),
+  );
   const reductions = new Map<number, Value>();
   let level = 1;
   let index = 0;
@@ -93,7 +103,14 @@ export function efficientNet(image: Value, name: BackboneName, activation: Activ
     for (let r = 0; r < row.repeats; r++) {
       const stride = r === 0 ? row.stride : 1;
       if (stride === 2) reductions.set(level++, x);
-      x = block(x, { ...row, stride }, lite, activation, survival(name, index++, blocks), p.in(`blocks.${s}.${r}`));
+      x = block(
+        x,
+        { ...row, stride },
+        lite,
+        activation,
+        survival(name, index++, blocks),
+        p.in(`blocks.${s}.${r}`),
+      );
     }
   });
   reductions.set(level, x);
@@ -106,13 +123,22 @@ function survival(name: BackboneName, i: number, n: number): number {
 }
 
 /** An inverted bottleneck with its skip connection: expand, depthwise, squeeze and excite, project. */
-function block(x: Value, row: Stage, lite: boolean, activation: ActivationName, survive: number, p: Parameters): Value {
+function block(
+  x: Value,
+  row: Stage,
+  lite: boolean,
+  activation: ActivationName,
+  survive: number,
+  p: Parameters,
+): Value {
   const act = activations[activation];
   const channels = x.shape[1] as number;
   // timm numbers a block's parts in order, so the first stage, which does not expand, has other names.
-  const [dwNorm, projectNorm, project] = row.expand === 1 ? ["bn1", "bn2", "conv_pw"] : ["bn2", "bn3", "conv_pwl"];
+  const [dwNorm, projectNorm, project] =
+    row.expand === 1 ? ["bn1", "bn2", "conv_pw"] : ["bn2", "bn3", "conv_pwl"];
   let y = x;
-  if (row.expand !== 1) y = act(p.mode.batchNorm(convolution(y, channels * row.expand, 1, 1, p.in("conv_pw")), p.in("bn1")));
+  if (row.expand !== 1)
+    y = act(p.mode.batchNorm(convolution(y, channels * row.expand, 1, 1, p.in("conv_pw")), p.in("bn1")));
   y = act(p.mode.batchNorm(depthwise(y, row.kernel, row.stride, p.in("conv_dw")), p.in(dwNorm!)));
   if (!lite) y = squeezeExcite(y, Math.max(1, Math.floor(channels * 0.25)), activation, p.in("se"));
   y = p.mode.batchNorm(convolution(y, row.channels, 1, 1, p.in(project!)), p.in(projectNorm!));

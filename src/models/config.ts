@@ -48,7 +48,8 @@ export function anchorsPerCell(config: Pick<ModelConfig, "scalesPerOctave" | "as
  * @throws {UsageError} for an unknown variant, backbone, feature network, fusion or activation, or an impossible number
  */
 export function modelConfig(name: string, overrides: ModelOverrides = {}): ModelConfig {
-  if (!Object.hasOwn(variants, name)) throw new UsageError(`there is no model ${name}`, suggest(name, Object.keys(variants)));
+  if (!Object.hasOwn(variants, name))
+    throw new UsageError(`there is no model ${name}`, suggest(name, Object.keys(variants)));
   const { imageSize, ...rest } = { ...variants[name as VariantName], ...defined(overrides) };
   const config: ModelConfig = {
     ...rest,
@@ -74,7 +75,8 @@ function checkName(what: string, name: string, known: readonly string[]): void {
 }
 
 function checkRange(what: string, value: number, least: number, most: number): void {
-  if (!Number.isInteger(value) || value < least || value > most) throw new UsageError(`${what} ${value} is not possible`, `give a whole number from ${least} to ${most}`);
+  if (!Number.isInteger(value) || value < least || value > most)
+    throw new UsageError(`${what} ${value} is not possible`, `give a whole number from ${least} to ${most}`);
 }
 
 function defined<T extends object>(value: T): T {

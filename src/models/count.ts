@@ -4,7 +4,11 @@ import type { Model } from "./efficientdet.ts";
 
 /** Trainable numbers: kernels, biases, batch normalisation's γ and β, fusion weights; not running statistics. */
 export function countParameters(parameters: readonly Value[]): number {
-  return parameters.reduce((sum, p) => sum + (p.source.kind === "parameter" && p.source.trainable ? elementCount(staticShape(p)) : 0), 0);
+  return parameters.reduce(
+    (sum, p) =>
+      sum + (p.source.kind === "parameter" && p.source.trainable ? elementCount(staticShape(p)) : 0),
+    0,
+  );
 }
 
 /** Multiply-adds of the convolutions (and matrix products) of one run of the graph. */
@@ -13,9 +17,17 @@ export function countMultiplyAdds(graph: Graph): number {
 }
 
 /** Parameters and multiply-adds of a model, and of its three parts. */
-export function countModel(model: Model): Record<"all" | "backbone" | "features" | "heads", { parameters: number; multiplyAdds: number }> {
-  const part = (name: string): "backbone" | "features" | "heads" => (name.startsWith("backbone.") ? "backbone" : name.startsWith("fpn.") ? "features" : "heads");
-  const result = { all: { parameters: 0, multiplyAdds: 0 }, backbone: { parameters: 0, multiplyAdds: 0 }, features: { parameters: 0, multiplyAdds: 0 }, heads: { parameters: 0, multiplyAdds: 0 } };
+export function countModel(
+  model: Model,
+): Record<"all" | "backbone" | "features" | "heads", { parameters: number; multiplyAdds: number }> {
+  const part = (name: string): "backbone" | "features" | "heads" =>
+    name.startsWith("backbone.") ? "backbone" : name.startsWith("fpn.") ? "features" : "heads";
+  const result = {
+    all: { parameters: 0, multiplyAdds: 0 },
+    backbone: { parameters: 0, multiplyAdds: 0 },
+    features: { parameters: 0, multiplyAdds: 0 },
+    heads: { parameters: 0, multiplyAdds: 0 },
+  };
   for (const p of model.parameters) {
     const count = countParameters([p]);
     result.all.parameters += count;

@@ -29,7 +29,14 @@ export function pictureInput(i: number, batch: number): string {
 export function pictureToMaps(config: ModelConfig, batch = 1): Graph {
   const pictures = Array.from({ length: batch }, (_, i) => pictureAt(i, batch));
   const boxed = pictures.map((picture) => letterboxed(picture, config));
-  const raw = efficientDet(concat(boxed.map((b) => b.input), 0), config, new Parameters());
+  const raw = efficientDet(
+    concat(
+      boxed.map((b) => b.input),
+      0,
+    ),
+    config,
+    new Parameters(),
+  );
   const scales = boxed.map((b, i) => [batch === 1 ? "scale" : `scale/${i}`, b.imageScale] as const);
   return { inputs: pictures, outputs: { ...namedOutputs(raw, config), ...Object.fromEntries(scales) } };
 }
@@ -39,7 +46,10 @@ function pictureAt(i: number, batch: number): Value {
   return input(pictureInput(i, batch), "uint8", [height!, width!, 3]);
 }
 
-function letterboxed(picture: Value, { imageSize: [height, width], mean, std }: ModelConfig): { input: Value; imageScale: Value } {
+function letterboxed(
+  picture: Value,
+  { imageSize: [height, width], mean, std }: ModelConfig,
+): { input: Value; imageScale: Value } {
   return letterbox(picture, { height, width, mean, std });
 }
 
@@ -58,7 +68,11 @@ export interface ExportDefaults {
  * picture, clipped to it), `scores` float32 `[n]`, best first, `classes` int64 `[n]`, ids of the data set.
  * Suppression is hard and per class; at most `max_detections` of each class, and in all.
  */
-export function pictureToBoxes(config: ModelConfig, classIds: readonly number[], defaults: ExportDefaults): Graph {
+export function pictureToBoxes(
+  config: ModelConfig,
+  classIds: readonly number[],
+  defaults: ExportDefaults,
+): Graph {
   const image = pictureAt(0, 1);
   const scoreThreshold = input("score_threshold", "float32", [], float32([defaults.scoreThreshold], []));
   const iouThreshold = input("iou_threshold", "float32", [], float32([defaults.iouThreshold], []));
@@ -70,7 +84,13 @@ export function pictureToBoxes(config: ModelConfig, classIds: readonly number[],
   const boxes = decoded(raw, config); // [1, anchors, 4], yxyx, network pixels
 
   const anchors = boxes.shape[1] as number;
-  const selected = nonMaxSuppression(boxes, scores, reshape(maxDetections, [1]), reshape(iouThreshold, [1]), reshape(scoreThreshold, [1]));
+  const selected = nonMaxSuppression(
+    boxes,
+    scores,
+    reshape(maxDetections, [1]),
+    reshape(iouThreshold, [1]),
+    reshape(scoreThreshold, [1]),
+  );
   const selectedScores = gatherNd(reshape(scores, [config.classes, anchors]), slice(selected, 1, 1, 3));
   const best = topK(selectedScores, minimum(shapeOf(selectedScores), maxDetections), "detections");
   const rows = gather(selected, best.indices, 0);
@@ -126,5 +146,8 @@ function anchorCentres(anchors: Float32Array): { centres: Value; sizes: Value } 
       centres[i * 2 + axis] = (least + most) / 2;
       sizes[i * 2 + axis] = most - least;
     }
-  return { centres: constant(tensor("float32", [1, count, 2], centres)), sizes: constant(tensor("float32", [1, count, 2], sizes)) };
+  return {
+    centres: constant(tensor("float32", [1, count, 2], centres)),
+    sizes: constant(tensor("float32", [1, count, 2], sizes)),
+  };
 }

@@ -55,17 +55,34 @@ export function buildModel(config: ModelConfig, options: { batch?: Dim; features
   const parameters = new Parameters();
   const image = input("image", "float32", [options.batch ?? 1, 3, ...config.imageSize]);
   const raw = efficientDet(image, config, parameters);
-  return { config, graph: { inputs: [image], outputs: namedOutputs(raw, config, options.features) }, parameters: parameters.all() };
+  return {
+    config,
+    graph: { inputs: [image], outputs: namedOutputs(raw, config, options.features) },
+    parameters: parameters.all(),
+  };
 }
 
 /** The raw outputs under the names that users see: `class/3` …, `box/3` …. */
-export function namedOutputs(raw: RawDetections, config: ModelConfig, features = false): Record<string, Value> {
+export function namedOutputs(
+  raw: RawDetections,
+  config: ModelConfig,
+  features = false,
+): Record<string, Value> {
   const levels = headLevels(config);
   const named = (name: string, values: readonly Value[], from: readonly number[]): [string, Value][] =>
     values.map((value, i) => [`${name}/${from[i]}`, value]);
   return Object.fromEntries([
     ...named("class", raw.classes, levels),
     ...named("box", raw.boxes, levels),
-    ...(features ? [...named("backbone", raw.backbone, raw.backbone.map((_, i) => config.levels.min + i)), ...named("pyramid", raw.pyramid, levels)] : []),
+    ...(features
+      ? [
+          ...named(
+            "backbone",
+            raw.backbone,
+            raw.backbone.map((_, i) => config.levels.min + i),
+          ),
+          ...named("pyramid", raw.pyramid, levels),
+        ]
+      : []),
   ]);
 }

@@ -1,7 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { graphNodes, nameOf, staticShape } from "../graph/index.ts";
 import { referenceJson, referenceMissing } from "../testing/reference.ts";
-import { buildModel, countModel, countMultiplyAdds, countParameters, modelConfig, variants, type VariantName } from "./index.ts";
+import {
+  buildModel,
+  countModel,
+  countMultiplyAdds,
+  countParameters,
+  modelConfig,
+  variants,
+  type VariantName,
+} from "./index.ts";
 
 /** Trainable parameters (automl's own unit tests) and multiply-adds of convolutions, billions (spec A7). */
 const published: Record<VariantName, [number, number]> = {
@@ -44,12 +52,19 @@ describe.each(Object.entries(published))("%s", (name, [parameters, billions]) =>
     }
   });
 
-  it.skipIf(referenceMissing("reference/state-dicts.json"))("has effdet's names and shapes, every one", () => {
-    const { variants: dicts } = referenceJson<{ variants: Record<string, { shapes: Record<string, number[]> }> }>("reference/state-dicts.json");
-    const expected = Object.entries(dicts[name]!.shapes).filter(([key]) => !key.endsWith("num_batches_tracked"));
-    const own = new Map(model.parameters.map((p) => [nameOf(p)!, staticShape(p)]));
-    expect(Object.fromEntries(own)).toEqual(Object.fromEntries(expected));
-  });
+  it.skipIf(referenceMissing("reference/state-dicts.json"))(
+    "has effdet's names and shapes, every one",
+    () => {
+      const { variants: dicts } = referenceJson<{
+        variants: Record<string, { shapes: Record<string, number[]> }>;
+      }>("reference/state-dicts.json");
+      const expected = Object.entries(dicts[name]!.shapes).filter(
+        ([key]) => !key.endsWith("num_batches_tracked"),
+      );
+      const own = new Map(model.parameters.map((p) => [nameOf(p)!, staticShape(p)]));
+      expect(Object.fromEntries(own)).toEqual(Object.fromEntries(expected));
+    },
+  );
 });
 
 describe("the family", () => {
@@ -72,7 +87,8 @@ describe("the family", () => {
   });
 
   it("takes any image size, square or not, a multiple of 128 or not", () => {
-    const p3 = (imageSize: [number, number]) => buildModel(modelConfig("d0", { imageSize })).graph.outputs["class/3"]!.shape;
+    const p3 = (imageSize: [number, number]) =>
+      buildModel(modelConfig("d0", { imageSize })).graph.outputs["class/3"]!.shape;
     expect(p3([499, 333])).toEqual([1, 810, 63, 42]);
     expect(p3([511, 513])).toEqual([1, 810, 64, 65]);
     expect(p3([896, 1600])).toEqual([1, 810, 112, 200]);
@@ -80,7 +96,9 @@ describe("the family", () => {
 
   it("takes levels from P2 and up to P8", () => {
     const model = buildModel(modelConfig("d0", { levels: { min: 2, max: 8 } }));
-    expect(Object.keys(model.graph.outputs).filter((key) => key.startsWith("class/"))).toEqual([2, 3, 4, 5, 6, 7, 8].map((level) => `class/${level}`));
+    expect(Object.keys(model.graph.outputs).filter((key) => key.startsWith("class/"))).toEqual(
+      [2, 3, 4, 5, 6, 7, 8].map((level) => `class/${level}`),
+    );
     expect(model.graph.outputs["class/2"]!.shape).toEqual([1, 810, 128, 128]);
   });
 
@@ -97,7 +115,9 @@ describe("the family", () => {
 
   it("names what it does not know, with the nearest it does", () => {
     expect(() => modelConfig("d9")).toThrow(/no model d9/);
-    expect(() => modelConfig("d0", { featureNetwork: "bifpm" as "bifpn" })).toThrow(/no feature network bifpm/);
+    expect(() => modelConfig("d0", { featureNetwork: "bifpm" as "bifpn" })).toThrow(
+      /no feature network bifpm/,
+    );
     expect(() => modelConfig("d0", { classes: 0 })).toThrow(/classes 0 is not possible/);
   });
 });

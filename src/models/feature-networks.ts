@@ -27,11 +27,17 @@ export interface FeatureNetwork {
   readonly source: string;
 }
 
-const ascending = (from: number, to: number): number[] => Array.from({ length: Math.max(0, to - from + 1) }, (_, i) => from + i);
+const ascending = (from: number, to: number): number[] =>
+  Array.from({ length: Math.max(0, to - from + 1) }, (_, i) => from + i);
 const descending = (from: number, to: number): number[] => ascending(to, from).reverse();
 
 /** Numbers the nodes as they are joined, and remembers every level's so far. */
-function drawing({ min, max }: Levels): { nodes: PyramidNode[]; all: (level: number) => number[]; latest: (level: number) => number; join: (level: number, inputs: number[]) => void } {
+function drawing({ min, max }: Levels): {
+  nodes: PyramidNode[];
+  all: (level: number) => number[];
+  latest: (level: number) => number;
+  join: (level: number, inputs: number[]) => void;
+} {
   const numbers = new Map(ascending(min, max).map((level) => [level, [level - min]]));
   const nodes: PyramidNode[] = [];
   return {
@@ -59,7 +65,11 @@ export function panet(levels: Levels): readonly PyramidNode[] {
   join(levels.max, [latest(levels.max)]);
   for (const level of descending(levels.max - 1, levels.min)) join(level, [latest(level), latest(level + 1)]);
   join(levels.min, [latest(levels.min)]);
-  for (const level of ascending(levels.min + 1, levels.max)) join(level, [latest(level), latest(level - 1)].sort((a, b) => a - b));
+  for (const level of ascending(levels.min + 1, levels.max))
+    join(
+      level,
+      [latest(level), latest(level - 1)].sort((a, b) => a - b),
+    );
   return nodes;
 }
 
@@ -103,13 +113,15 @@ export function fullyConnected(levels: Levels): readonly PyramidNode[] {
   const nodes: PyramidNode[] = [];
   const count = levels.max - levels.min + 1;
   for (const layer of [0, 1])
-    for (const level of ascending(levels.min, levels.max)) nodes.push({ level, inputs: ascending(layer * count, (layer + 1) * count - 1) });
+    for (const level of ascending(levels.min, levels.max))
+      nodes.push({ level, inputs: ascending(layer * count, (layer + 1) * count - 1) });
   return nodes;
 }
 
 /** The cell found by search (Ghiasi et al. 2019), for levels 3–7: sums, and global attention where marked. */
 export function nasFpn(levels: Levels): readonly PyramidNode[] {
-  if (levels.min !== 3 || levels.max !== 7) throw new RangeError(`NAS-FPN's cell was found for levels 3 to 7, not ${levels.min} to ${levels.max}`);
+  if (levels.min !== 3 || levels.max !== 7)
+    throw new RangeError(`NAS-FPN's cell was found for levels 3 to 7, not ${levels.min} to ${levels.max}`);
   const attention = "attention" as const;
   return [
     { level: 4, inputs: [1, 3], merge: attention },
@@ -127,9 +139,16 @@ const nothing = (): readonly PyramidNode[] => [];
 /** Every feature network by the name users type. */
 export const featureNetworks = {
   none: { nodes: nothing, source: "heads on the backbone's own levels, as SSD has it (Liu et al. 2016)" },
-  top: { nodes: nothing, outputs: "top", source: "the top level alone, as YOLO v1 has it (Redmon et al. 2016)" },
+  top: {
+    nodes: nothing,
+    outputs: "top",
+    source: "the top level alone, as YOLO v1 has it (Redmon et al. 2016)",
+  },
   fpn: { nodes: fpn, source: "FPN (Lin et al. 2017)" },
-  "repeated-fpn": { nodes: (levels) => [...fpn(levels), ...chained(fpn(levels), levels)], source: "two top-down FPNs a cell: the base of paper table 5" },
+  "repeated-fpn": {
+    nodes: (levels) => [...fpn(levels), ...chained(fpn(levels), levels)],
+    source: "two top-down FPNs a cell: the base of paper table 5",
+  },
   panet: { nodes: panet, source: "PANet (Liu et al. 2018)" },
   "simplified-panet": { nodes: simplifiedPanet, source: "PANet without nodes of one input (paper §3.2)" },
   "nas-fpn": { nodes: nasFpn, pooling: "exact", fusion: "sum", source: "NAS-FPN (Ghiasi et al. 2019)" },
@@ -144,7 +163,10 @@ export type FeatureNetworkName = keyof typeof featureNetworks;
 function chained(nodes: readonly PyramidNode[], levels: Levels): PyramidNode[] {
   const count = levels.max - levels.min + 1;
   const outputs = outputNumbers(nodes, levels);
-  return nodes.map((node) => ({ ...node, inputs: node.inputs.map((i) => (i < count ? outputs[i]! : i + nodes.length)) }));
+  return nodes.map((node) => ({
+    ...node,
+    inputs: node.inputs.map((i) => (i < count ? outputs[i]! : i + nodes.length)),
+  }));
 }
 
 /** For each level, from below, the number of its last node (or of its input, where it has none). */

@@ -12,7 +12,10 @@ export const fusions = [
 export type FusionName = (typeof fusions)[number];
 
 /** A fusion's name taken apart. */
-export function fusionParts(name: FusionName): { kind: "sum" | "unbounded" | "softmax" | "fast"; per: "feature" | "channel" | "pixel" } {
+export function fusionParts(name: FusionName): {
+  kind: "sum" | "unbounded" | "softmax" | "fast";
+  per: "feature" | "channel" | "pixel";
+} {
   const [kind, per = "feature"] = name.split("-");
   return { kind, per } as ReturnType<typeof fusionParts>;
 }

@@ -10,7 +10,12 @@ import type { Parameters } from "./parameters.ts";
  * @param features `[N, width, h, w]` per level
  * @returns `[N, channels, h, w]` per level
  */
-export function head(features: readonly Value[], channels: number, config: ModelConfig, p: Parameters): Value[] {
+export function head(
+  features: readonly Value[],
+  channels: number,
+  config: ModelConfig,
+  p: Parameters,
+): Value[] {
   const act = activations[config.activation];
   return features.map((feature, level) => {
     let x = feature;

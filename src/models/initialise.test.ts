@@ -3,7 +3,8 @@ import type { Tensor } from "../tensor/index.ts";
 import { initialWeights } from "./initialise.ts";
 import { modelConfig } from "./config.ts";
 
-const deviation = ({ data }: Tensor): number => Math.sqrt((data as Float32Array).reduce((sum, x) => sum + x * x, 0) / data.length);
+const deviation = ({ data }: Tensor): number =>
+  Math.sqrt((data as Float32Array).reduce((sum, x) => sum + x * x, 0) / data.length);
 
 describe("initial weights", () => {
   const config = modelConfig("d0", { classes: 3 });
@@ -27,8 +28,12 @@ describe("initial weights", () => {
   });
   it("are the same for the same seed, and for one name in models of other classes", () => {
     const other = initialWeights(modelConfig("d0", { classes: 7 }), 1);
-    expect([...other.get("backbone.conv_stem.weight")!.data]).toEqual([...weights.get("backbone.conv_stem.weight")!.data]);
-    expect([...initialWeights(config, 2).get("backbone.conv_stem.weight")!.data]).not.toEqual([...weights.get("backbone.conv_stem.weight")!.data]);
+    expect([...other.get("backbone.conv_stem.weight")!.data]).toEqual([
+      ...weights.get("backbone.conv_stem.weight")!.data,
+    ]);
+    expect([...initialWeights(config, 2).get("backbone.conv_stem.weight")!.data]).not.toEqual([
+      ...weights.get("backbone.conv_stem.weight")!.data,
+    ]);
   });
   it("start batch normalisations and fusions neutral", () => {
     expect([...new Set<unknown>(weights.get("backbone.bn1.weight")!.data)]).toEqual([1]);

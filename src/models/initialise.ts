@@ -21,7 +21,11 @@ export function initialWeights(config: ModelConfig, seed: number): Map<string, T
   return new Map(
     buildModel(config).parameters.map((parameter) => {
       const [name, shape] = [nameOf(parameter)!, staticShape(parameter)];
-      const next = drawing(name, shape, new Random(seed, ...Array.from(name, (letter) => letter.codePointAt(0)!)));
+      const next = drawing(
+        name,
+        shape,
+        new Random(seed, ...Array.from(name, (letter) => letter.codePointAt(0)!)),
+      );
       return [name, float32(Float32Array.from({ length: elementCount(shape) }, next), shape)];
     }),
   );
@@ -31,7 +35,8 @@ export function initialWeights(config: ModelConfig, seed: number): Map<string, T
 function drawing(name: string, shape: Shape, random: Random): () => number {
   if (name.endsWith(".running_mean")) return () => 0;
   if (name.endsWith(".running_var") || name.endsWith(".edge_weights")) return () => 1;
-  if (name === "class_net.predict.conv_pw.bias") return () => -Math.log((1 - priorProbability) / priorProbability);
+  if (name === "class_net.predict.conv_pw.bias")
+    return () => -Math.log((1 - priorProbability) / priorProbability);
   if (name.endsWith(".bias")) return () => 0;
   if (shape.length !== 4) return () => 1;
   const [outputs, channels, height, width] = shape as [number, number, number, number];

@@ -1,4 +1,15 @@
-import { conv2d, hardSwish, mish, mul, reduceMean, relu, relu6, sigmoid, swish, type Value } from "../graph/index.ts";
+import {
+  conv2d,
+  hardSwish,
+  mish,
+  mul,
+  reduceMean,
+  relu,
+  relu6,
+  sigmoid,
+  swish,
+  type Value,
+} from "../graph/index.ts";
 import type { Parameters } from "./parameters.ts";
 
 /** Activations by name (automl `utils.activation_fn`). */
@@ -6,7 +17,13 @@ export const activations = { swish, relu6, relu, hardSwish, mish } as const;
 export type ActivationName = keyof typeof activations;
 
 /** A dense convolution without bias, SAME padding; `p` holds `weight`. */
-export function convolution(x: Value, channels: number, kernel: number, stride: number, p: Parameters): Value {
+export function convolution(
+  x: Value,
+  channels: number,
+  kernel: number,
+  stride: number,
+  p: Parameters,
+): Value {
   return conv2d(x, p.get("weight", [channels, x.shape[1] as number, kernel, kernel]), undefined, { stride });
 }
 

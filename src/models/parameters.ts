@@ -24,7 +24,10 @@ export const inference: Mode = {
 };
 
 /** The four vectors of a batch normalisation of `channels` channels. */
-export function batchNormVectors(channels: number, p: Parameters): Record<"gamma" | "beta" | "mean" | "variance", Value> {
+export function batchNormVectors(
+  channels: number,
+  p: Parameters,
+): Record<"gamma" | "beta" | "mean" | "variance", Value> {
   return {
     gamma: p.get("weight", [channels]),
     beta: p.get("bias", [channels]),

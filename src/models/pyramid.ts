@@ -1,4 +1,18 @@
-import { add, div, maxPool2d, mul, reduceMax, reduceSum, relu, reshape, resizeNearest, sigmoid, slice, softmax, type Value } from "../graph/index.ts";
+import {
+  add,
+  div,
+  maxPool2d,
+  mul,
+  reduceMax,
+  reduceSum,
+  relu,
+  reshape,
+  resizeNearest,
+  sigmoid,
+  slice,
+  softmax,
+  type Value,
+} from "../graph/index.ts";
 import type { ModelConfig } from "./config.ts";
 import { featureNetworks, outputNumbers, type FeatureNetwork, type PyramidNode } from "./feature-networks.ts";
 import { fusionParts, type FusionName } from "./fusions.ts";
@@ -15,7 +29,11 @@ const sizeOf = (x: Value): Size => [x.shape[2] as number, x.shape[3] as number];
  * The levels of the pyramid before any feature network: the backbone's own, and above them ever smaller ones. The first
  * extra level is a projection of the top one, max-pooled; the others are max-pooled only (spec A4).
  */
-export function extendLevels(reductions: ReadonlyMap<number, Value>, config: ModelConfig, p: Parameters): Value[] {
+export function extendLevels(
+  reductions: ReadonlyMap<number, Value>,
+  config: ModelConfig,
+  p: Parameters,
+): Value[] {
   const { min, max } = config.levels;
   const pyramid: Value[] = [];
   for (let level = min; level <= max; level++) {
@@ -23,7 +41,10 @@ export function extendLevels(reductions: ReadonlyMap<number, Value>, config: Mod
     if (own) pyramid.push(own);
     else {
       const below = pyramid.at(-1)!;
-      const projected = below.shape[1] === config.width ? below : projection(below, config.width, p.in(`${level - min}.conv`));
+      const projected =
+        below.shape[1] === config.width
+          ? below
+          : projection(below, config.width, p.in(`${level - min}.conv`));
       pyramid.push(maxPool2d(projected, { kernel: 3, stride: 2 }));
     }
   }
@@ -41,22 +62,40 @@ export function featureNetwork(pyramid: readonly Value[], config: ModelConfig, p
   const nodes = network.nodes(config.levels);
   if (nodes.length === 0) {
     const seen = network.outputs === "top" ? [5 - config.levels.min] : pyramid.map((_, i) => i);
-    return seen.map((i) => (pyramid[i]!.shape[1] === config.width ? pyramid[i]! : projection(pyramid[i]!, config.width, p.in(`lateral.${i}.conv`))));
+    return seen.map((i) =>
+      pyramid[i]!.shape[1] === config.width
+        ? pyramid[i]!
+        : projection(pyramid[i]!, config.width, p.in(`lateral.${i}.conv`)),
+    );
   }
   let features = [...pyramid];
-  for (let cell = 0; cell < config.cells; cell++) features = runCell(features, network, nodes, config, p.in(`cell.${cell}`));
+  for (let cell = 0; cell < config.cells; cell++)
+    features = runCell(features, network, nodes, config, p.in(`cell.${cell}`));
   return features;
 }
 
-function runCell(inputs: readonly Value[], network: FeatureNetwork, nodes: readonly PyramidNode[], config: ModelConfig, p: Parameters): Value[] {
+function runCell(
+  inputs: readonly Value[],
+  network: FeatureNetwork,
+  nodes: readonly PyramidNode[],
+  config: ModelConfig,
+  p: Parameters,
+): Value[] {
   const features = [...inputs];
   const act = activations[config.activation];
   nodes.forEach((node, k) => {
     const own = p.in(`fnode.${k}`);
     const size = sizeOf(inputs[node.level - config.levels.min]!);
-    const resampled = node.inputs.map((i) => resample(features[i]!, config.width, size, network, own.in(`combine.resample.${i}`)));
-    const levels = node.inputs.map((i) => (i < inputs.length ? i + config.levels.min : nodes[i - inputs.length]!.level));
-    const merged = node.merge === "attention" ? attention(resampled, levels) : fuse(resampled, network.fusion ?? config.fusion, own.in("combine"));
+    const resampled = node.inputs.map((i) =>
+      resample(features[i]!, config.width, size, network, own.in(`combine.resample.${i}`)),
+    );
+    const levels = node.inputs.map((i) =>
+      i < inputs.length ? i + config.levels.min : nodes[i - inputs.length]!.level,
+    );
+    const merged =
+      node.merge === "attention"
+        ? attention(resampled, levels)
+        : fuse(resampled, network.fusion ?? config.fusion, own.in("combine"));
     const after = own.in("after_combine.conv");
     features.push(after.mode.batchNorm(separable(act(merged), config.width, after), after.in("bn")));
   });
@@ -64,7 +103,13 @@ function runCell(inputs: readonly Value[], network: FeatureNetwork, nodes: reado
 }
 
 /** Features at another level's size and width: projected where the width differs, then max-pooled down or repeated up (spec A4). */
-function resample(x: Value, width: number, [height, wide]: Size, network: FeatureNetwork, p: Parameters): Value {
+function resample(
+  x: Value,
+  width: number,
+  [height, wide]: Size,
+  network: FeatureNetwork,
+  p: Parameters,
+): Value {
   const projected = x.shape[1] === width ? x : projection(x, width, p.in("conv"));
   const [h, w] = sizeOf(x);
   if (h === height && w === wide) return projected;
@@ -105,4 +150,3 @@ function attention([a, b, ...more]: readonly Value[], levels: readonly number[])
   const gated = add(coarse, mul(fine, sigmoid(reduceMax(coarse, [2, 3]))));
   return more.reduce((sum, x) => add(sum, x), gated);
 }
-

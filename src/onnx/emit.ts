@@ -1,6 +1,18 @@
 import { create, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { bytesPerElement, float32ToHalf, tensor, type DType, type Tensor } from "../tensor/index.ts";
-import { graphNodes, graphParameters, nameOf, onnxType, type Dialect, type Dim, type EmitContext, type Graph, type OnnxAttribute, type OnnxAttributes, type Value } from "../graph/index.ts";
+import {
+  graphNodes,
+  graphParameters,
+  nameOf,
+  onnxType,
+  type Dialect,
+  type Dim,
+  type EmitContext,
+  type Graph,
+  type OnnxAttribute,
+  type OnnxAttributes,
+  type Value,
+} from "../graph/index.ts";
 import {
   AttributeProto_AttributeType,
   ModelProtoSchema,
@@ -51,6 +63,7 @@ class Emitter {
   readonly #small = new Map<string, string>();
   readonly #domains = new Set<string>([""]);
   readonly #kernels = new Set<Tensor>();
+  readonly #computed = new Map<string, string[]>();
   readonly #renamed = new Map<string, string>();
   /** Names that users gave, which no node or constant may take. */
   readonly #given = new Set<string>();
@@ -70,7 +83,9 @@ class Emitter {
     const valueInfo: MessageInitShape<typeof ValueInfoProtoSchema>[] = [];
     for (const node of graphNodes(graph)) {
       if (node.op.properties.multiplyAdds)
-        for (const value of node.inputs) if (value.source.kind === "constant" && value.shape.length > 1) this.#kernels.add(value.source.tensor);
+        for (const value of node.inputs)
+          if (value.source.kind === "constant" && value.shape.length > 1)
+            this.#kernels.add(value.source.tensor);
       const context: EmitContext = {
         inputs: node.inputs.map((value) => this.#nameOf(value)),
         types: node.inputs,
@@ -79,13 +94,15 @@ class Emitter {
         dialect: this.#options.dialect ?? "onnx",
         opset: this.#opset,
         node: (operator, names, attributes, domain) => this.#node(operator, names, 1, attributes, domain)[0]!,
-        nodes: (operator, names, count, attributes, domain) => this.#node(operator, names, count, attributes, domain),
+        nodes: (operator, names, count, attributes, domain) =>
+          this.#node(operator, names, count, attributes, domain),
         constant: (tensor) => this.#constant(tensor),
       };
       const names = [node.op.emit(context)].flat();
       node.outputs.forEach((value, i) => {
         this.#names.set(value, names[i]!);
-        if (value.shape.every((dim) => typeof dim === "number")) valueInfo.push(info(names[i]!, value.dtype, value.shape));
+        if (value.shape.every((dim) => typeof dim === "number"))
+          valueInfo.push(info(names[i]!, value.dtype, value.shape));
       });
     }
     const outputs = Object.entries(graph.outputs).map(([name, value]) => {
@@ -94,26 +111,42 @@ class Emitter {
     });
     this.#rename(valueInfo);
     const half = this.#options.storage === "float16";
-    const stored = this.#initialisers.map(({ name, tensor }) => ({ name, tensor: half ? this.#halved(tensor) : tensor }));
+    const stored = this.#initialisers.map(({ name, tensor }) => ({
+      name,
+      tensor: half ? this.#halved(tensor) : tensor,
+    }));
     const widenings = this.#widenings(stored);
     stored.push(...fallbacks); // an input's own value: it may not go by another name
     const bytes = stored.reduce((sum, { tensor }) => sum + sizeBytes(tensor), 0);
-    const external = this.#options.externalData ?? (bytes > largestMessage - 2 ** 24 ? { file: "model.onnx.data" } : undefined);
+    const external =
+      this.#options.externalData ??
+      (bytes > largestMessage - 2 ** 24 ? { file: "model.onnx.data" } : undefined);
     const chunks: Uint8Array[] = [];
     let offset = 0;
     const initializer = stored.map(({ name, tensor }): MessageInitShape<typeof TensorProtoSchema> => {
       const head = { name, dims: tensor.shape.map(BigInt), dataType: onnxType(tensor.dtype) };
-      const rawData = new Uint8Array(tensor.data.buffer as ArrayBuffer, tensor.data.byteOffset, tensor.data.byteLength);
+      const rawData = new Uint8Array(
+        tensor.data.buffer as ArrayBuffer,
+        tensor.data.byteOffset,
+        tensor.data.byteLength,
+      );
       if (!external || rawData.length < (external.minimumBytes ?? 1024)) return { ...head, rawData };
       const entries = { location: external.file, offset: String(offset), length: String(rawData.length) };
       chunks.push(rawData);
       offset += rawData.length;
-      return { ...head, dataLocation: 1, externalData: Object.entries(entries).map(([key, value]) => ({ key, value })) };
+      return {
+        ...head,
+        dataLocation: 1,
+        externalData: Object.entries(entries).map(([key, value]) => ({ key, value })),
+      };
     });
     const proto = create(ModelProtoSchema, {
       irVersion: this.#opset >= 21 ? 10n : 8n,
       producerName: "efficientdet",
-      opsetImport: [...this.#domains].map((domain) => ({ domain, version: domain === "" ? BigInt(this.#opset) : 1n })),
+      opsetImport: [...this.#domains].map((domain) => ({
+        domain,
+        version: domain === "" ? BigInt(this.#opset) : 1n,
+      })),
       metadataProps: Object.entries(this.#options.metadata ?? {}).map(([key, value]) => ({ key, value })),
       graph: {
         name: "efficientdet",
@@ -124,7 +157,10 @@ class Emitter {
         valueInfo,
       },
     });
-    return { model: toBinary(ModelProtoSchema, proto) as Uint8Array<ArrayBuffer>, external: external && { file: external.file, chunks } };
+    return {
+      model: toBinary(ModelProtoSchema, proto) as Uint8Array<ArrayBuffer>,
+      external: external && { file: external.file, chunks },
+    };
   }
 
   #nameOf(value: Value): string {
@@ -137,7 +173,8 @@ class Emitter {
   #constant(tensor: Tensor): string {
     const known = this.#tensors.get(tensor);
     if (known !== undefined) return known;
-    const key = tensor.data.length <= 16 ? `${tensor.dtype}[${tensor.shape.join()}]${tensor.data.join()}` : undefined;
+    const key =
+      tensor.data.length <= 16 ? `${tensor.dtype}[${tensor.shape.join()}]${tensor.data.join()}` : undefined;
     const equal = key === undefined ? undefined : this.#small.get(key);
     if (equal !== undefined) return equal;
     const name = this.#free(`constant_${this.#initialisers.length}`);
@@ -147,12 +184,34 @@ class Emitter {
     return name;
   }
 
-  #node(operator: string, inputs: readonly string[], count: number, attributes: OnnxAttributes = {}, domain = ""): string[] {
+  /** Adds a node, unless there is one that computes the same. */
+  #node(
+    operator: string,
+    inputs: readonly string[],
+    count: number,
+    attributes: OnnxAttributes = {},
+    domain = "",
+  ): string[] {
+    const key = `${domain}:${operator}(${inputs.join()})${count}${JSON.stringify(attributes)}`;
+    const known = this.#computed.get(key);
+    if (known) return known;
     this.#domains.add(domain);
     const id = this.#next++;
-    const output = Array.from({ length: count }, (_, i) => this.#free(count === 1 ? `${operator}_${id}` : `${operator}_${id}_${i}`));
-    const attribute = Object.entries(attributes).flatMap(([name, value]) => (value === undefined ? [] : [attributeProto(name, value)]));
-    this.#nodes.push({ opType: operator, domain, name: `${operator}_${id}`, input: [...inputs], output, attribute });
+    const output = Array.from({ length: count }, (_, i) =>
+      this.#free(count === 1 ? `${operator}_${id}` : `${operator}_${id}_${i}`),
+    );
+    const attribute = Object.entries(attributes).flatMap(([name, value]) =>
+      value === undefined ? [] : [attributeProto(name, value)],
+    );
+    this.#nodes.push({
+      opType: operator,
+      domain,
+      name: `${operator}_${id}`,
+      input: [...inputs],
+      output,
+      attribute,
+    });
+    this.#computed.set(key, output);
     return output;
   }
 
@@ -173,12 +232,15 @@ class Emitter {
       node.input = node.input!.map(now);
       node.output = node.output!.map(now);
     }
-    for (let i = valueInfo.length - 1; i >= 0; i--) if (this.#renamed.has(valueInfo[i]!.name!)) valueInfo.splice(i, 1);
+    for (let i = valueInfo.length - 1; i >= 0; i--)
+      if (this.#renamed.has(valueInfo[i]!.name!)) valueInfo.splice(i, 1);
   }
 
   /** Kernels in half precision; not biases, nor anchors, whose pixels would be half a pixel off. */
   #halved(source: Tensor): Tensor {
-    return this.#kernels.has(source) ? tensor("float16", source.shape, float32ToHalf(source.data as Float32Array)) : source;
+    return this.#kernels.has(source)
+      ? tensor("float16", source.shape, float32ToHalf(source.data as Float32Array))
+      : source;
   }
 
   /** Stored under a name of its own; what reads the kernel reads the widened one. */
@@ -187,7 +249,15 @@ class Emitter {
       if (entry.tensor.dtype !== "float16") return [];
       const name = entry.name;
       entry.name = this.#free(`${name}_half`);
-      return [{ opType: "Cast", name: `widen_${name}`, input: [entry.name], output: [name], attribute: [attributeProto("to", { int: 1 })] }];
+      return [
+        {
+          opType: "Cast",
+          name: `widen_${name}`,
+          input: [entry.name],
+          output: [name],
+          attribute: [attributeProto("to", { int: 1 })],
+        },
+      ];
     });
   }
 }
@@ -203,9 +273,19 @@ function attributeProto(name: string, value: OnnxAttribute): MessageInitShape<ty
   return { name, type: AttributeProto_AttributeType.STRING, s: new TextEncoder().encode(value.text) };
 }
 
-function info(name: string, dtype: DType, shape: readonly Dim[]): MessageInitShape<typeof ValueInfoProtoSchema> {
+function info(
+  name: string,
+  dtype: DType,
+  shape: readonly Dim[],
+): MessageInitShape<typeof ValueInfoProtoSchema> {
   const dim = shape.map((size) => ({
-    value: typeof size === "number" ? ({ case: "dimValue", value: BigInt(size) } as const) : ({ case: "dimParam", value: size } as const),
+    value:
+      typeof size === "number"
+        ? ({ case: "dimValue", value: BigInt(size) } as const)
+        : ({ case: "dimParam", value: size } as const),
   }));
-  return { name, type: { value: { case: "tensorType", value: { elemType: onnxType(dtype), shape: { dim } } } } };
+  return {
+    name,
+    type: { value: { case: "tensorType", value: { elemType: onnxType(dtype), shape: { dim } } } },
+  };
 }

@@ -7,11 +7,19 @@ import type { Device, Runtime, RuntimeOptions, Session } from "./session.ts";
 
 /** The part of the onnxruntime-node and onnxruntime-web packages that is the same in both. */
 export interface OrtModule {
-  readonly InferenceSession: { create(model: Uint8Array, options?: InferenceSession.SessionOptions): Promise<InferenceSession> };
+  readonly InferenceSession: {
+    create(model: Uint8Array, options?: InferenceSession.SessionOptions): Promise<InferenceSession>;
+  };
   readonly Tensor: typeof OrtTensor;
 }
 
-const providers: Record<Device, string> = { cpu: "cpu", cuda: "cuda", coreml: "coreml", directml: "dml", webgpu: "webgpu" };
+const providers: Record<Device, string> = {
+  cpu: "cpu",
+  cuda: "cuda",
+  coreml: "coreml",
+  directml: "dml",
+  webgpu: "webgpu",
+};
 
 /** ONNX Runtime as an engine for our graphs; `load` gives the package for Node or for the browser. */
 export function onnxRuntime(name: string, load: () => Promise<OrtModule>, cpu = "cpu"): Runtime {
@@ -25,44 +33,87 @@ export function onnxRuntime(name: string, load: () => Promise<OrtModule>, cpu = 
 }
 
 /** A session of ONNX Runtime from the bytes of a model. @throws {MachineError} where the device is missing */
-export async function openSession(ort: OrtModule, model: Uint8Array, options: RuntimeOptions & { cpu?: string }): Promise<Session> {
+export async function openSession(
+  ort: OrtModule,
+  model: Uint8Array,
+  options: RuntimeOptions & { cpu?: string } = {},
+): Promise<Session> {
   const device = options.device ?? "cpu";
   const settings: InferenceSession.SessionOptions = {
     executionProviders: [device === "cpu" ? (options.cpu ?? "cpu") : providers[device]],
-    graphOptimizationLevel: "all",
+    graphOptimizationLevel: options.optimise === false ? "disabled" : "all",
     logSeverityLevel: 3,
     ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads }),
     ...(options.profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: options.profile }),
     // Denormal numbers in a trained network mean nothing and cost tens of times an ordinary one.
-    extra: { session: { set_denormal_as_zero: "1", ...(options.threads === 1 ? {} : { intra_op: { allow_spinning: "1" } }) } },
+    extra: {
+      session: {
+        set_denormal_as_zero: "1",
+        ...(options.threads === 1 ? {} : { intra_op: { allow_spinning: "1" } }),
+      },
+    },
   };
   let session: InferenceSession;
   try {
     session = await ort.InferenceSession.create(model, settings);
   } catch (cause) {
     if (device === "cpu") throw cause;
-    throw new MachineError(`the device ${device} is not available here (${firstLine(cause)})`, "use --device cpu", cause);
+    throw new MachineError(
+      `the device ${device} is not available here (${firstLine(cause)})`,
+      "use --device cpu",
+      cause,
+    );
   }
-  return new OrtSession(ort, session);
+  return new OrtSession(ort, session, options.cpu !== "wasm");
 }
 
 class OrtSession implements Session {
   readonly #ort: OrtModule;
   readonly #session: InferenceSession;
   readonly #inputs: ReadonlySet<string>;
+  /** Whether outputs are written into tensors that are given for them; else they are copied there. */
+  readonly #writesInPlace: boolean;
 
-  constructor(ort: OrtModule, session: InferenceSession) {
+  constructor(ort: OrtModule, session: InferenceSession, writesInPlace: boolean) {
     this.#ort = ort;
     this.#session = session;
     this.#inputs = new Set(session.inputNames);
+    this.#writesInPlace = writesInPlace;
   }
 
-  async run(feeds: Readonly<Record<string, Tensor>>, fetches?: readonly string[]): Promise<Record<string, Tensor>> {
+  async run(
+    feeds: Readonly<Record<string, Tensor>>,
+    fetches?: readonly string[] | Readonly<Record<string, Tensor>>,
+  ): Promise<Record<string, Tensor>> {
     const inputs: Record<string, OrtTensor> = {};
-    for (const [name, { dtype, shape, data }] of Object.entries(feeds))
-      if (this.#inputs.has(name)) inputs[name] = new this.#ort.Tensor(dtype as "float32", data as Float32Array, shape);
+    for (const [name, tensor] of Object.entries(feeds))
+      if (this.#inputs.has(name)) inputs[name] = this.#toOrt(tensor);
+    if (isGiven(fetches)) return this.#runInto(inputs, fetches);
     const results = fetches ? await this.#session.run(inputs, [...fetches]) : await this.#session.run(inputs);
-    return Object.fromEntries(Object.entries(results).map(([name, result]) => [name, fromOrt(result as TypedTensor<"float32">)]));
+    return Object.fromEntries(
+      Object.entries(results).map(([name, result]) => [name, fromOrt(result as TypedTensor<"float32">)]),
+    );
+  }
+
+  async #runInto(
+    inputs: Record<string, OrtTensor>,
+    given: Readonly<Record<string, Tensor>>,
+  ): Promise<Record<string, Tensor>> {
+    if (this.#writesInPlace) {
+      await this.#session.run(
+        inputs,
+        Object.fromEntries(Object.entries(given).map(([name, tensor]) => [name, this.#toOrt(tensor)])),
+      );
+      return { ...given };
+    }
+    const results = await this.#session.run(inputs, Object.keys(given));
+    for (const [name, tensor] of Object.entries(given))
+      (tensor.data as Float32Array).set(results[name]!.data as Float32Array);
+    return { ...given };
+  }
+
+  #toOrt({ dtype, shape, data }: Tensor): OrtTensor {
+    return new this.#ort.Tensor(dtype as "float32", data as Float32Array, shape);
   }
 
   async dispose(): Promise<void> {
@@ -70,9 +121,19 @@ class OrtSession implements Session {
   }
 }
 
+function isGiven(
+  fetches: readonly string[] | Readonly<Record<string, Tensor>> | undefined,
+): fetches is Readonly<Record<string, Tensor>> {
+  return fetches !== undefined && !Array.isArray(fetches);
+}
+
 function fromOrt(result: TypedTensor<"float32">): Tensor {
   const shape = [...result.dims];
-  return tensor(result.type as DType, shape, (elementCount(shape) === 0 ? result.data.slice(0, 0) : result.data) as never);
+  return tensor(
+    result.type as DType,
+    shape,
+    (elementCount(shape) === 0 ? result.data.slice(0, 0) : result.data) as never,
+  );
 }
 
 function firstLine(error: unknown): string {

@@ -7,9 +7,12 @@ export interface Session {
    * Runs the graph.
    *
    * @param feeds one tensor for each input (and each unbound parameter), by name
-   * @param fetches names of the outputs wanted; default: all
+   * @param fetches names of the outputs wanted, or tensors by their names that the outputs are written into; default: all
    */
-  run(feeds: Readonly<Record<string, Tensor>>, fetches?: readonly string[]): Promise<Record<string, Tensor>>;
+  run(
+    feeds: Readonly<Record<string, Tensor>>,
+    fetches?: readonly string[] | Readonly<Record<string, Tensor>>,
+  ): Promise<Record<string, Tensor>>;
   /** Gives back what the engine holds; the session cannot run any more. */
   dispose(): Promise<void>;
 }
@@ -18,6 +21,8 @@ export interface RuntimeOptions {
   /** Threads of one run; default: as many as the machine has physical cores. */
   readonly threads?: number;
   readonly device?: Device;
+  /** Whether the engine rewrites the graph before it runs; default true. A graph of thousands of nodes that is emitted as it should run is ready sooner without. */
+  readonly optimise?: boolean;
   /** Where the engine writes its profile (JSON, Chrome's trace format); default: nowhere. */
   readonly profile?: string;
 }

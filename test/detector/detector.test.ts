@@ -27,14 +27,26 @@ describe("Detector", () => {
     const picture = await decodePicture(file);
     const expected = await detector.detect(file);
     expect(expected.map(({ label }) => label)).toContain("bicycle");
-    for (const source of [new URL(`file://${file}`), readFileSync(file), { ...picture, channels: 3 as const }]) expect(await detector.detect(source)).toEqual(expected);
+    for (const source of [
+      new URL(`file://${file}`),
+      readFileSync(file),
+      { ...picture, channels: 3 as const },
+    ])
+      expect(await detector.detect(source)).toEqual(expected);
   });
 
   it("gives boxes inside the picture, best first", async () => {
     const found = await detector.detect(paths[1]!, { scoreThreshold: 0.05 });
     expect(found.length).toBeGreaterThan(5);
     for (const [i, { box, score }] of found.entries()) {
-      expect(box.xMin >= 0 && box.yMin >= 0 && box.xMax <= 640 && box.yMax <= 484 && box.xMin < box.xMax && box.yMin < box.yMax).toBe(true);
+      expect(
+        box.xMin >= 0 &&
+          box.yMin >= 0 &&
+          box.xMax <= 640 &&
+          box.yMax <= 484 &&
+          box.xMin < box.xMax &&
+          box.yMin < box.yMax,
+      ).toBe(true);
       if (i > 0) expect(score).toBeLessThanOrEqual(found[i - 1]!.score);
     }
   });
@@ -42,7 +54,8 @@ describe("Detector", () => {
   it("finds the same in batches as one by one, pictures of several sizes together", async () => {
     const collect = async (batchSize: number) => {
       const all = [];
-      for await (const result of detector.detectAll(paths, { batchSize })) all.push("error" in result ? [] : result.detections);
+      for await (const result of detector.detectAll(paths, { batchSize }))
+        all.push("error" in result ? [] : result.detections);
       return all;
     };
     const [single, batched] = [await collect(1), await collect(2)];
@@ -57,20 +70,31 @@ describe("Detector", () => {
 
   it("goes on after a picture that fails, in order", async () => {
     const results = [];
-    for await (const result of detector.detectAll([paths[0]!, "nothing.jpg", new Uint8Array([1, 2, 3]), paths[1]!], { batchSize: 2 })) results.push("error" in result ? result.error.code : result.source);
+    for await (const result of detector.detectAll(
+      [paths[0]!, "nothing.jpg", new Uint8Array([1, 2, 3]), paths[1]!],
+      { batchSize: 2 },
+    ))
+      results.push("error" in result ? result.error.code : result.source);
     expect(results).toEqual([paths[0], "E_IMAGE", "E_IMAGE", paths[1]]);
   });
 
   it("refuses what it does not know, with the nearest it does", async () => {
     await expect(detector.detect(paths[0]!, { scoreTreshold: 1 } as object)).rejects.toThrow(UsageError);
-    await expect(detector.detect(paths[0]!, { classes: ["dgo"] })).rejects.toMatchObject({ hint: "did you mean dog?" });
+    await expect(detector.detect(paths[0]!, { classes: ["dgo"] })).rejects.toMatchObject({
+      hint: "did you mean dog?",
+    });
     await expect(detector.detect(paths[0]!, { scoreThreshold: 2 })).rejects.toThrow(/scoreThreshold 2/);
-    await expect(Detector.load("lite0-everydey")).rejects.toMatchObject({ hint: "did you mean lite0-everyday?" });
+    await expect(Detector.load("lite0-everydey")).rejects.toMatchObject({
+      hint: "did you mean lite0-everyday?",
+    });
   });
 
   it("stops when it is told to", async () => {
     const control = new AbortController();
-    const results = detector.detectAll(Array.from({ length: 50 }, () => paths[0]!), { signal: control.signal });
+    const results = detector.detectAll(
+      Array.from({ length: 50 }, () => paths[0]!),
+      { signal: control.signal },
+    );
     await results.next();
     control.abort();
     await expect(results.next()).rejects.toMatchObject({ code: "E_INTERRUPTED", exitCode: 130 });
@@ -87,11 +111,19 @@ describe("an exported file", () => {
       const image = new ort.Tensor("uint8", picture.data, [picture.height, picture.width, 3]);
       const { boxes, scores, classes } = await session.run({ image });
       const expected = await detector.detect(file);
-      expect(Array.from(classes!.data as BigInt64Array, Number)).toEqual(expected.map(({ classId }) => classId));
+      expect(Array.from(classes!.data as BigInt64Array, Number)).toEqual(
+        expected.map(({ classId }) => classId),
+      );
       expected.forEach(({ score, box }, i) => {
         expect((scores!.data as Float32Array)[i]).toBeCloseTo(score, 4);
         const [xMin, yMin, xMax, yMax] = (boxes!.data as Float32Array).subarray(i * 4, i * 4 + 4);
-        for (const [own, edge] of [[xMin, box.xMin], [yMin, box.yMin], [xMax, box.xMax], [yMax, box.yMax]] as const) expect(own).toBeCloseTo(edge, 1);
+        for (const [own, edge] of [
+          [xMin, box.xMin],
+          [yMin, box.yMin],
+          [xMax, box.xMax],
+          [yMax, box.yMax],
+        ] as const)
+          expect(own).toBeCloseTo(edge, 1);
       });
     }
     await session.release();
@@ -104,7 +136,9 @@ describe("an exported file", () => {
     const count = async (options: object): Promise<readonly number[]> => {
       const session = await ort.InferenceSession.create(exportOnnx(await openModel(), options).model);
       const picture = await decodePicture(paths[1]!);
-      const { boxes } = await session.run({ image: new ort.Tensor("uint8", picture.data, [picture.height, picture.width, 3]) });
+      const { boxes } = await session.run({
+        image: new ort.Tensor("uint8", picture.data, [picture.height, picture.width, 3]),
+      });
       await session.release();
       return boxes!.dims;
     };
@@ -119,8 +153,12 @@ describe("an exported file", () => {
     expect(half.length / full.length).toBeLessThan(0.62);
     const session = await ort.InferenceSession.create(half);
     const picture = await decodePicture(paths[0]!);
-    const { classes } = await session.run({ image: new ort.Tensor("uint8", picture.data, [picture.height, picture.width, 3]) });
-    expect(Array.from(classes!.data as BigInt64Array, Number)).toEqual((await detector.detect(paths[0]!)).map(({ classId }) => classId));
+    const { classes } = await session.run({
+      image: new ort.Tensor("uint8", picture.data, [picture.height, picture.width, 3]),
+    });
+    expect(Array.from(classes!.data as BigInt64Array, Number)).toEqual(
+      (await detector.detect(paths[0]!)).map(({ classId }) => classId),
+    );
     await session.release();
   });
 });
@@ -132,12 +170,16 @@ interface Photo {
 
 describe.skipIf(referenceMissing("weights/lite0-everyday.photos.json"))("the detector in the package", () => {
   it("finds in five photographs what its trainers' network finds: boxes to a pixel, scores to 0.01", async () => {
-    for (const { file, detections } of referenceJson<{ images: Photo[] }>("weights/lite0-everyday.photos.json").images) {
+    for (const { file, detections } of referenceJson<{ images: Photo[] }>(
+      "weights/lite0-everyday.photos.json",
+    ).images) {
       const found = await detector.detect(referencePath(`coco-mini/images/${file}`));
       expect(found.map(({ label }) => label)).toEqual(detections.map(({ label }) => label));
       found.forEach(({ score, box }, i) => {
         expect(Math.abs(score - detections[i]!.score)).toBeLessThan(0.01);
-        [box.xMin, box.yMin, box.xMax, box.yMax].forEach((edge, k) => expect(Math.abs(edge - detections[i]!.box[k]!)).toBeLessThan(1));
+        [box.xMin, box.yMin, box.xMax, box.yMax].forEach((edge, k) =>
+          expect(Math.abs(edge - detections[i]!.box[k]!)).toBeLessThan(1),
+        );
       });
     }
   });

@@ -13,7 +13,9 @@ const folder = process.argv[2]!;
 mkdirSync(folder, { recursive: true });
 
 function bound(graph: Graph, variant: RuleVariant): Graph {
-  const weights = graphParameters(graph).map((p) => [nameOf(p)!, ruleTensor(nameOf(p)!, p.shape as number[], variant)] as const);
+  const weights = graphParameters(graph).map(
+    (p) => [nameOf(p)!, ruleTensor(nameOf(p)!, p.shape as number[], variant)] as const,
+  );
   return forInference(graph, new Map(weights));
 }
 
