@@ -18,8 +18,11 @@ export interface Op<A extends Attributes = Attributes> {
   evaluate(inputs: readonly Tensor[], attributes: A, types: readonly Type[]): Tensor | readonly Tensor[];
   /** Writes the operation as ONNX nodes; returns the names of its outputs. */
   emit(context: EmitContext<A>): string | readonly string[];
-  /** Cotangents of the inputs; `"none"`: the output does not depend smoothly on any input. */
-  readonly gradient?: GradientRule<A> | "none";
+  /**
+   * Cotangents of the inputs. `"none"`: the output does not depend smoothly on any input, so nothing flows back;
+   * `"unsupported"`: it does, but nobody has needed it, and asking is an error.
+   */
+  readonly gradient: GradientRule<A> | "none" | "unsupported";
   readonly properties: OpProperties;
 }
 
@@ -35,17 +38,23 @@ export interface OpProperties {
   multiplyAdds?(node: Node): number;
 }
 
-/** What a gradient rule sees. `cotangents[i]` is `undefined` where nothing depends on output `i`. */
+/**
+ * What a gradient rule sees. A cotangent has the rank of its output, and may have size 1 where the output has more,
+ * if it is the same for all of them (`cotangents.ts`).
+ */
 export interface GradientContext<A extends Attributes = Attributes> {
   readonly inputs: readonly Value[];
   readonly outputs: readonly Value[];
+  /** Of the first output, for operations of one. */
+  readonly cotangent: Value;
+  /** `undefined` where nothing depends on an output. */
   readonly cotangents: readonly (Value | undefined)[];
   readonly attributes: A;
   /** Whether the cotangent of input `i` is wanted: rules skip dear work for those that are not. */
   wants(i: number): boolean;
 }
 
-/** One cotangent for each input, `undefined` where there is none. */
+/** One cotangent for each input, as above; `undefined` (or missing at the end) where there is none. */
 export type GradientRule<A extends Attributes = Attributes> = (
   context: GradientContext<A>,
 ) => readonly (Value | undefined)[];
@@ -59,6 +68,8 @@ export interface EmitContext<A extends Attributes = Attributes> {
   /** `onnx`: standard operators only. `onnxruntime`: its contributed ones too, where they are faster. */
   readonly dialect: Dialect;
   readonly opset: number;
+  /** Channels that the engine's own layout of features keeps together (`ops/blocked.ts`); 0 where it may not be used. */
+  readonly channelBlock: number;
   /** Adds an ONNX node and returns the name of its (first) output. */
   node(operator: string, inputs: readonly string[], attributes?: OnnxAttributes, domain?: string): string;
   /** The same for an operator of several outputs. */
@@ -69,7 +80,7 @@ export interface EmitContext<A extends Attributes = Attributes> {
 
 export type Dialect = "onnx" | "onnxruntime";
 export type OnnxAttributes = Readonly<Record<string, OnnxAttribute | undefined>>;
-export type OnnxAttribute = { int: number } | { float: number } | { ints: readonly number[] } | { text: string };
+export type OnnxAttribute = { int: number } | { float: number } | { ints: readonly number[] } | { floats: readonly number[] } | { text: string };
 
 /** An operation from its parts; rules that are missing are compile errors. */
 export function defineOp<A extends Attributes = {}>(name: string, record: Omit<Op<A>, "name">): Op<A> {

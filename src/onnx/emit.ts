@@ -27,6 +27,12 @@ export interface OnnxOptions {
   readonly opset?: number;
   /** `onnx` (the default): standard operators only. `onnxruntime`: its contributed ones too, where they are faster. */
   readonly dialect?: Dialect;
+  /**
+   * Says that the engine will run the nodes as they are written, and how many channels its own layout keeps together
+   * (8 or 16): convolutions of one channel each and sums of products are then written in that layout. Such a model runs
+   * on the machine it was written for only.
+   */
+  readonly channelBlock?: number;
   /** Key–value pairs of the model's metadata. */
   readonly metadata?: Readonly<Record<string, string>>;
   /** How kernels are stored. Half precision is widened when the model is loaded; arithmetic stays float32. */
@@ -93,6 +99,7 @@ class Emitter {
         attributes: node.attributes,
         dialect: this.#options.dialect ?? "onnx",
         opset: this.#opset,
+        channelBlock: this.#options.channelBlock ?? 0,
         node: (operator, names, attributes, domain) => this.#node(operator, names, 1, attributes, domain)[0]!,
         nodes: (operator, names, count, attributes, domain) =>
           this.#node(operator, names, count, attributes, domain),
@@ -270,6 +277,7 @@ function attributeProto(name: string, value: OnnxAttribute): MessageInitShape<ty
   if ("int" in value) return { name, type: AttributeProto_AttributeType.INT, i: BigInt(value.int) };
   if ("float" in value) return { name, type: AttributeProto_AttributeType.FLOAT, f: value.float };
   if ("ints" in value) return { name, type: AttributeProto_AttributeType.INTS, ints: value.ints.map(BigInt) };
+  if ("floats" in value) return { name, type: AttributeProto_AttributeType.FLOATS, floats: [...value.floats] };
   return { name, type: AttributeProto_AttributeType.STRING, s: new TextEncoder().encode(value.text) };
 }
 

@@ -1,6 +1,11 @@
 import { allocate, elementCount, tensor } from "../../tensor/index.ts";
+import { full } from "../cotangents.ts";
 import { staticShape, type Dim, type Value } from "../ir.ts";
 import { apply, defineOp, mismatch } from "../op.ts";
+import { blockedDepthwise, blockedKernel, fitsBlocks, intoBlocks, outOfBlocks } from "./blocked.ts";
+import { conv2dInputGradient, conv2dKernelGradient } from "./convolution-gradients.ts";
+import { reshape } from "./movement.ts";
+import { reduceSum } from "./reduction.ts";
 
 /** How a window moves over a map: rows before columns everywhere. */
 export interface Window {
@@ -10,7 +15,8 @@ export interface Window {
   readonly pads: readonly [number, number, number, number];
 }
 
-interface ConvolutionAttributes extends Window {
+/** A convolution as a node has it. */
+export interface ConvolutionAttributes extends Window {
   readonly groups: number;
   readonly [key: string]: number | readonly number[];
 }
@@ -81,6 +87,12 @@ export const conv2dOp = defineOp<ConvolutionAttributes>("conv2d", {
   },
   emit: (e) => {
     const { stride, dilation, pads, groups } = e.attributes;
+    const [channels, each, kh, kw] = e.types[1]!.shape as [number, number, number, number];
+    if (each === 1 && groups === channels && kh * kw > 1 && fitsBlocks(e, channels)) {
+      const places = Array.from({ length: kh * kw }, (_, i) => i);
+      const kernel = blockedKernel(e, e.inputs[1]!, channels, [kh, kw], places, [kh, kw]);
+      return outOfBlocks(e, blockedDepthwise(e, intoBlocks(e, e.inputs[0]!), kernel, channels, [kh, kw], e.attributes, e.inputs[2]), channels);
+    }
     return e.node("Conv", e.inputs, {
       kernel_shape: { ints: e.types[1]!.shape.slice(2) as number[] },
       strides: { ints: stride },
@@ -89,6 +101,14 @@ export const conv2dOp = defineOp<ConvolutionAttributes>("conv2d", {
       group: { int: groups },
     });
   },
+  gradient: ({ inputs: [x, kernel, bias], outputs: [y], attributes, cotangent, wants }) => {
+    const dy = full(cotangent, y!.shape);
+    return [
+      wants(0) ? conv2dInputGradient(dy, kernel!, x!.shape, attributes) : undefined,
+      wants(1) ? conv2dKernelGradient(x!, dy, kernel!.shape, attributes) : undefined,
+      bias && wants(2) ? reshape(reduceSum(dy, [0, 2, 3]), bias.shape) : undefined,
+    ];
+  },
   properties: {
     multiplyAdds: (node) => elementCount(staticShape(node.outputs[0]!)) * elementCount(staticShape(node.inputs[1]!).slice(1)),
   },
@@ -96,7 +116,7 @@ export const conv2dOp = defineOp<ConvolutionAttributes>("conv2d", {
 
 export interface ConvolutionOptions {
   readonly stride?: number | readonly [number, number];
-  readonly dilation?: number;
+  readonly dilation?: number | readonly [number, number];
   readonly groups?: number;
   /** TensorFlow's SAME (the default), none, or rows above, columns left, rows below, columns right. */
   readonly padding?: "same" | "valid" | readonly [number, number, number, number];
@@ -106,7 +126,7 @@ export interface ConvolutionOptions {
 export function conv2d(x: Value, kernel: Value, bias?: Value, options: ConvolutionOptions = {}): Value {
   const { stride = 1, dilation = 1, groups = 1, padding = "same" } = options;
   const strides = typeof stride === "number" ? ([stride, stride] as const) : stride;
-  const dilations = [dilation, dilation] as const;
+  const dilations = typeof dilation === "number" ? ([dilation, dilation] as const) : dilation;
   const [, , kh, kw] = staticShape(kernel) as [number, number, number, number];
   const pads =
     padding === "same"

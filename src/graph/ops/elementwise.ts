@@ -1,25 +1,38 @@
 import { constant, type Value } from "../ir.ts";
-import { apply, defineOp, mismatch, type EmitContext, type Op } from "../op.ts";
+import { sumProductTo, sumTo } from "../cotangents.ts";
+import { apply, defineOp, mismatch, type EmitContext, type GradientContext, type GradientRule, type Op } from "../op.ts";
 import { elementCount, float32, tensor, type DType } from "../../tensor/index.ts";
+import { relu6Gradient, swishGradient } from "./activation-gradients.ts";
 import { broadcastOffsets, broadcastShape, fromNumbers, toNumbers } from "./broadcast.ts";
+
+/** `dx` of `y = f(x)`, from `x`, `y` and `dy`. */
+type Derivative = (x: Value, y: Value, dy: Value) => Value;
 
 /** An operation on each element of one tensor. `emit` is an ONNX operator's name, or writes several. */
 function unary(
   name: string,
   f: (x: number) => number,
   emit: string | ((context: EmitContext) => string),
+  derivative: Derivative | "none",
   properties: { monotone?: boolean } = {},
 ): Op {
   return defineOp(name, {
     infer: ([x]) => x!,
     evaluate: ([x]) => fromNumbers(x!.dtype, x!.shape, Array.from(toNumbers(x!), f)),
     emit: typeof emit === "string" ? (context) => context.node(emit, context.inputs) : emit,
+    gradient: derivative === "none" ? "none" : ({ inputs: [x], outputs: [y], cotangent }) => [derivative(x!, y!, cotangent)],
     properties: { elementwise: true, ...properties },
   });
 }
 
 /** An operation on pairs of elements, broadcast. Comparisons give bool. */
-function binary(name: string, f: (x: number, y: number) => number, operator: string, result?: DType): Op {
+function binary(
+  name: string,
+  f: (x: number, y: number) => number,
+  operator: string,
+  gradient: GradientRule | "none",
+  result?: DType,
+): Op {
   return defineOp(name, {
     infer: ([x, y]) => {
       if (x!.dtype !== y!.dtype) throw mismatch(name, [x!, y!], "it wants one element type");
@@ -32,6 +45,7 @@ function binary(name: string, f: (x: number, y: number) => number, operator: str
       return fromNumbers(type!.dtype, shape, Array.from({ length: elementCount(shape) }, (_, i) => f(a[ia[i]!]!, b[ib[i]!]!)));
     },
     emit: (context) => context.node(operator, context.inputs),
+    gradient,
     properties: { elementwise: true },
   });
 }
@@ -39,24 +53,29 @@ function binary(name: string, f: (x: number, y: number) => number, operator: str
 const sigmoidOf = (x: number): number => 1 / (1 + Math.exp(-x));
 const softplusOf = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
 
-export const negOp = unary("neg", (x) => -x, "Neg");
-export const absOp = unary("abs", Math.abs, "Abs");
-export const expOp = unary("exp", Math.exp, "Exp", { monotone: true });
-export const logOp = unary("log", Math.log, "Log", { monotone: true });
-export const sqrtOp = unary("sqrt", Math.sqrt, "Sqrt", { monotone: true });
-export const reciprocalOp = unary("reciprocal", (x) => 1 / x, "Reciprocal");
-export const floorOp = unary("floor", Math.floor, "Floor", { monotone: true });
-export const signOp = unary("sign", Math.sign, "Sign", { monotone: true });
-export const tanhOp = unary("tanh", Math.tanh, "Tanh", { monotone: true });
-export const sigmoidOp = unary("sigmoid", sigmoidOf, "Sigmoid", { monotone: true });
-export const softplusOp = unary("softplus", softplusOf, "Softplus", { monotone: true });
-export const reluOp = unary("relu", (x) => Math.max(x, 0), "Relu", { monotone: true });
+export const negOp = unary("neg", (x) => -x, "Neg", (_x, _y, dy) => neg(dy));
+export const absOp = unary("abs", Math.abs, "Abs", (x, _, dy) => mul(dy, sign(x)));
+export const expOp = unary("exp", Math.exp, "Exp", (_, y, dy) => mul(dy, y), { monotone: true });
+export const logOp = unary("log", Math.log, "Log", (x, _, dy) => div(dy, x), { monotone: true });
+export const sqrtOp = unary("sqrt", Math.sqrt, "Sqrt", (_, y, dy) => div(mul(dy, 0.5), y), { monotone: true });
+export const reciprocalOp = unary("reciprocal", (x) => 1 / x, "Reciprocal", (_, y, dy) => neg(mul(dy, mul(y, y))));
+export const floorOp = unary("floor", Math.floor, "Floor", "none", { monotone: true });
+export const signOp = unary("sign", Math.sign, "Sign", "none", { monotone: true });
+export const tanhOp = unary("tanh", Math.tanh, "Tanh", (_, y, dy) => mul(dy, sub(1, mul(y, y))), { monotone: true });
+export const atanOp = unary("atan", Math.atan, "Atan", (x, _, dy) => div(dy, add(mul(x, x), 1)), { monotone: true });
+export const sigmoidOp = unary("sigmoid", sigmoidOf, "Sigmoid", (_, y, dy) => mul(dy, mul(y, sub(1, y))), { monotone: true });
+export const softplusOp = unary("softplus", softplusOf, "Softplus", (x, _, dy) => mul(dy, sigmoid(x)), { monotone: true });
+export const reluOp = unary("relu", (x) => Math.max(x, 0), "Relu", (x, _, dy) => where(greater(x, 0), dy, 0), { monotone: true });
+
+/** The value itself, through which no gradient flows. */
+export const stopGradientOp = unary("stopGradient", (x) => x, "Identity", "none", { monotone: true });
 
 /** relu6, `min(max(x, 0), 6)`: the Lite models' activation. */
 export const relu6Op = unary(
   "relu6",
   (x) => Math.min(Math.max(x, 0), 6),
   (e) => e.node("Clip", [e.inputs[0]!, e.constant(scalarLike(e, 0)), e.constant(scalarLike(e, 6))]),
+  (x, _, dy) => relu6Gradient(x, dy),
   { monotone: true },
 );
 
@@ -69,31 +88,68 @@ export const swishOp = unary(
   "swish",
   (x) => x * sigmoidOf(x),
   (e) =>
-    e.dialect === "onnxruntime" && e.types[0]!.dtype === "float32"
+    // Written as it runs, the sigmoid is kept for the way back; it is also the quicker of the two.
+    e.dialect === "onnxruntime" && e.channelBlock === 0 && e.types[0]!.dtype === "float32"
       ? e.node("QuickGelu", e.inputs, { alpha: { float: 1 } }, "com.microsoft")
       : e.node("Mul", [e.inputs[0]!, e.node("Sigmoid", e.inputs)]),
+  (x, y, dy) => swishGradient(x, y, dy),
 );
 
 /** Hard swish, `x · relu6(x + 3) / 6` (Howard et al. 2019). */
-export const hardSwishOp = unary("hardSwish", (x) => (x * Math.min(Math.max(x + 3, 0), 6)) / 6, "HardSwish");
+export const hardSwishOp = unary(
+  "hardSwish",
+  (x) => (x * Math.min(Math.max(x + 3, 0), 6)) / 6,
+  "HardSwish",
+  (x, _, dy) => mul(dy, where(less(abs(x), 3), add(mul(x, 1 / 3), 0.5), cast(greater(x, 0), "float32"))),
+);
 
 /** Mish, `x · tanh(softplus(x))` (Misra 2019). */
 export const mishOp = unary(
   "mish",
   (x) => x * Math.tanh(softplusOf(x)),
   (e) => e.node("Mul", [e.inputs[0]!, e.node("Tanh", [e.node("Softplus", e.inputs)])]),
+  (x, _, dy) => {
+    const t = tanh(softplus(x));
+    return mul(dy, add(t, mul(mul(x, sigmoid(x)), sub(1, mul(t, t)))));
+  },
 );
 
-export const addOp = binary("add", (x, y) => x + y, "Add");
-export const subOp = binary("sub", (x, y) => x - y, "Sub");
-export const mulOp = binary("mul", (x, y) => x * y, "Mul");
-export const divOp = binary("div", (x, y) => x / y, "Div");
-export const powOp = binary("pow", (x, y) => x ** y, "Pow");
-export const minOp = binary("min", Math.min, "Min");
-export const maxOp = binary("max", Math.max, "Max");
-export const greaterOp = binary("greater", (x, y) => (x > y ? 1 : 0), "Greater", "bool");
-export const lessOp = binary("less", (x, y) => (x < y ? 1 : 0), "Less", "bool");
-export const equalOp = binary("equal", (x, y) => (x === y ? 1 : 0), "Equal", "bool");
+/** The rule of a pair: each input's cotangent has the output's shape, and is summed over what was broadcast. */
+const pairRule =
+  (dx: (context: GradientContext, x: Value, y: Value) => Value, dy: (context: GradientContext, x: Value, y: Value) => Value): GradientRule =>
+  (context) => {
+    const [x, y] = context.inputs as readonly [Value, Value];
+    const shape = context.outputs[0]!.shape;
+    return [context.wants(0) ? sumTo(dx(context, x, y), shape, x.shape) : undefined, context.wants(1) ? sumTo(dy(context, x, y), shape, y.shape) : undefined];
+  };
+
+export const addOp = binary("add", (x, y) => x + y, "Add", pairRule(({ cotangent }) => cotangent, ({ cotangent }) => cotangent));
+export const subOp = binary("sub", (x, y) => x - y, "Sub", pairRule(({ cotangent }) => cotangent, ({ cotangent }) => neg(cotangent)));
+export const mulOp = binary("mul", (x, y) => x * y, "Mul", ({ inputs: [x, y], outputs: [z], cotangent, wants }) => [
+  wants(0) ? sumProductTo(cotangent, y!, z!.shape, x!.shape) : undefined,
+  wants(1) ? sumProductTo(cotangent, x!, z!.shape, y!.shape) : undefined,
+]);
+export const divOp = binary("div", (x, y) => x / y, "Div", pairRule(
+  ({ cotangent }, _, y) => div(cotangent, y),
+  ({ cotangent, outputs: [z] }, _, y) => neg(mul(cotangent, div(z!, y))),
+)); // prettier-ignore
+export const powOp = binary("pow", (x, y) => x ** y, "Pow", pairRule(
+  ({ cotangent }, x, y) => mul(cotangent, mul(y, pow(x, sub(y, 1)))),
+  ({ cotangent, outputs: [z] }, x) => mul(cotangent, mul(z!, log(x))),
+)); // prettier-ignore
+/** Of equal elements the first input's count as the smallest. */
+export const minOp = binary("min", Math.min, "Min", pairRule(
+  ({ cotangent }, x, y) => where(greater(x, y), 0, cotangent),
+  ({ cotangent }, x, y) => where(greater(x, y), cotangent, 0),
+)); // prettier-ignore
+/** Of equal elements the first input's count as the largest. */
+export const maxOp = binary("max", Math.max, "Max", pairRule(
+  ({ cotangent }, x, y) => where(less(x, y), 0, cotangent),
+  ({ cotangent }, x, y) => where(less(x, y), cotangent, 0),
+)); // prettier-ignore
+export const greaterOp = binary("greater", (x, y) => (x > y ? 1 : 0), "Greater", "none", "bool");
+export const lessOp = binary("less", (x, y) => (x < y ? 1 : 0), "Less", "none", "bool");
+export const equalOp = binary("equal", (x, y) => (x === y ? 1 : 0), "Equal", "none", "bool");
 
 /** `condition ? x : y`, element by element, broadcast. */
 export const whereOp = defineOp("where", {
@@ -113,6 +169,11 @@ export const whereOp = defineOp("where", {
     );
   },
   emit: (e) => e.node("Where", e.inputs),
+  gradient: ({ inputs: [condition, x, y], outputs: [z], cotangent, wants }) => [
+    undefined,
+    wants(1) ? sumTo(where(condition!, cotangent, 0), z!.shape, x!.shape) : undefined,
+    wants(2) ? sumTo(where(condition!, 0, cotangent), z!.shape, y!.shape) : undefined,
+  ],
   properties: { elementwise: true },
 });
 
@@ -131,6 +192,7 @@ export const castOp = defineOp<{ to: DType }>("cast", {
   evaluate: ([x], { to }) =>
     fromNumbers(to, x!.shape, Array.from(toNumbers(x!), to.startsWith("float") ? (v) => v : to === "bool" ? (v) => (v ? 1 : 0) : Math.trunc)),
   emit: (e) => e.node("Cast", e.inputs, { to: { int: onnxType(e.attributes.to) } }),
+  gradient: ({ inputs: [x], attributes: { to }, cotangent }) => (to.startsWith("float") && x!.dtype.startsWith("float") ? [cast(cotangent, x!.dtype)] : []),
   properties: { elementwise: true },
 });
 
@@ -158,6 +220,8 @@ export const reciprocal = on(reciprocalOp);
 export const floor = on(floorOp);
 export const sign = on(signOp);
 export const tanh = on(tanhOp);
+export const atan = on(atanOp);
+export const stopGradient = on(stopGradientOp);
 export const sigmoid = on(sigmoidOp);
 export const softplus = on(softplusOp);
 export const relu = on(reluOp);

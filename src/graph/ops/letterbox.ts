@@ -52,6 +52,7 @@ export const letterboxOp = defineOp<LetterboxAttributes>("letterbox", {
     return [tensor("float32", [1, 3, height, width], out), float32([1 / scale], [])];
   },
   emit: emitLetterbox,
+  gradient: "none",
   properties: {},
 });
 

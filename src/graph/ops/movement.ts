@@ -1,9 +1,11 @@
 import { allocate, elementCount, int64, strides, tensor, type Shape, type Tensor } from "../../tensor/index.ts";
 import { constant, staticShape, type Dim, type Type, type Value } from "../ir.ts";
+import { full, sumTo, zerosOf } from "../cotangents.ts";
 import { apply, defineOp, mismatch, typeText } from "../op.ts";
+import { scatterAdd } from "./selection.ts";
 
 /** Takes elements of `source` by their flat offsets. */
-function take(source: Tensor, shape: Shape, offsets: ArrayLike<number>): Tensor {
+export function take(source: Tensor, shape: Shape, offsets: ArrayLike<number>): Tensor {
   const data = allocate(source.dtype, offsets.length) as Float64Array;
   const from = source.data as Float64Array;
   for (let i = 0; i < offsets.length; i++) data[i] = from[offsets[i]!]!;
@@ -30,13 +32,14 @@ function gridOffsets(shape: Shape, steps: readonly number[], origin = 0): Int32A
 export const reshapeOp = defineOp<{ shape: readonly number[]; named: string; place: number }>("reshape", {
   infer: ([x], { shape, named, place }) => {
     const to: Dim[] = [...shape];
-    if (place >= 0) to[place] = x!.shape.find((dim) => dim === named) ?? sizeLeft(x!, shape);
+    if (place >= 0) to[place] = x!.shape.some((dim) => typeof dim === "string") ? named : sizeLeft(x!, shape);
     if (to.every((dim) => typeof dim === "number") && x!.shape.every((dim) => typeof dim === "number"))
       if (elementCount(to) !== elementCount(x!.shape as number[])) throw mismatch("reshape", [x!], `[${to.join(", ")}] has another number of elements`);
     return { dtype: x!.dtype, shape: to };
   },
   evaluate: ([x], _, [type]) => tensor(x!.dtype, type!.shape as number[], x!.data as never),
   emit: (e) => e.node("Reshape", [e.inputs[0]!, e.constant(int64(e.attributes.shape))], { allowzero: { int: e.attributes.shape.includes(0) ? 1 : 0 } }),
+  gradient: ({ inputs: [x], outputs: [y], cotangent }) => [reshape(full(cotangent, y!.shape), x!.shape)],
   properties: { movesData: true },
 });
 
@@ -64,6 +67,7 @@ export const transposeOp = defineOp<{ order: readonly number[] }>("transpose", {
     return take(x!, shape, gridOffsets(shape, order.map((axis) => step[axis]!)));
   },
   emit: (e) => e.node("Transpose", e.inputs, { perm: { ints: e.attributes.order } }),
+  gradient: ({ attributes: { order }, cotangent }) => [transpose(cotangent, order.map((_, axis) => order.indexOf(axis)))],
   properties: { movesData: true },
 });
 
@@ -97,6 +101,15 @@ export const concatOp = defineOp<{ axis: number }>("concat", {
     return tensor(type!.dtype, shape, data as never);
   },
   emit: (e) => e.node("Concat", e.inputs, { axis: { int: e.attributes.axis } }),
+  gradient: ({ inputs, outputs: [y], attributes: { axis }, cotangent, wants }) => {
+    const dy = full(cotangent, y!.shape);
+    let start = 0;
+    return inputs.map((x, i) => {
+      const size = staticShape({ dtype: x.dtype, shape: [x.shape[axis]!] })[0]!;
+      start += size;
+      return wants(i) ? slice(dy, axis, start - size, start) : undefined;
+    });
+  },
   properties: { movesData: true },
 });
 
@@ -129,8 +142,27 @@ export const sliceOp = defineOp<SliceAttributes>("slice", {
     const { axis, start, end, step } = e.attributes;
     return e.node("Slice", [e.inputs[0]!, ...[start, end, axis, step].map((v) => e.constant(int64([v])))]);
   },
+  gradient: ({ inputs: [x], outputs: [y], attributes: { axis, start, end, step }, cotangent }) => {
+    if (cotangent.shape[axis] === 1 && y!.shape[axis] !== 1) cotangent = full(cotangent, y!.shape);
+    const size = staticShape({ dtype: x!.dtype, shape: [x!.shape[axis]!] })[0]!;
+    if (step === 1) {
+      const around = (n: number): number[] => x!.shape.map((_, i) => (i === axis ? n : 0));
+      return [pad(cotangent, around(start), around(size - end))];
+    }
+    const rows = Array.from({ length: y!.shape[axis] as number }, (_, i) => start + i * step);
+    return [scatterRows(full(cotangent, y!.shape), constant(int64(rows)), axis, x!.shape)];
+  },
   properties: { movesData: true },
 });
+
+/** The transpose of taking rows of an axis by their indices, `[rows]`. */
+function scatterRows(dy: Value, rows: Value, axis: number, shape: readonly Dim[]): Value {
+  const front = [axis, ...shape.map((_, i) => i).filter((i) => i !== axis)];
+  const back = front.map((_, i) => front.indexOf(i));
+  const indices = reshape(rows, [rows.shape[0]!, 1]);
+  if (axis === 0) return scatterAdd(zerosOf(shape), indices, dy);
+  return transpose(scatterAdd(zerosOf(front.map((i) => shape[i]!)), indices, transpose(dy, front)), back);
+}
 
 /** Elements `start`, `start + step`, … below `end` of one axis. */
 export function slice(x: Value, axis: number, start: number, end: number, step = 1): Value {
@@ -159,6 +191,9 @@ export const padOp = defineOp<{ before: readonly number[]; after: readonly numbe
     const { before, after, value } = e.attributes;
     return e.node("Pad", [e.inputs[0]!, e.constant(int64([...before, ...after])), e.constant(tensor("float32", [], Float32Array.of(value)))]);
   },
+  gradient: ({ inputs: [x], outputs: [y], attributes: { before }, cotangent }) => [
+    before.reduce((dy, first, axis) => (dy.shape[axis] === x!.shape[axis] ? dy : slice(dy, axis, first, first + (x!.shape[axis] as number))), full(cotangent, y!.shape)),
+  ],
   properties: { movesData: true },
 });
 
@@ -185,6 +220,12 @@ export const gatherOp = defineOp<{ axis: number }>("gather", {
     return take(x!, type!.shape as number[], offsets);
   },
   emit: (e) => e.node("Gather", e.inputs, { axis: { int: e.attributes.axis } }),
+  gradient: ({ inputs: [x, indices], outputs: [y], attributes: { axis }, cotangent }) => {
+    const [rows, dy] = [indices!.shape, full(cotangent, y!.shape)];
+    const flat = rows.length === 1 ? rows[0]! : elementCount(staticShape(indices!));
+    const merged = rows.length === 1 ? dy : reshape(dy, [...x!.shape.slice(0, axis), flat, ...x!.shape.slice(axis + 1)]);
+    return [scatterRows(merged, rows.length === 1 ? indices! : reshape(indices!, [flat]), axis, x!.shape)];
+  },
   properties: { movesData: true },
 });
 
@@ -205,52 +246,11 @@ export const expandOp = defineOp<{ shape: readonly number[] }>("expand", {
     return take(x!, shape, gridOffsets(shape, step.map((s, i) => (x!.shape[i] === 1 ? 0 : s))));
   },
   emit: (e) => e.node("Expand", [e.inputs[0]!, e.constant(int64(e.attributes.shape))]),
+  gradient: ({ inputs: [x], outputs: [y], cotangent }) => [sumTo(cotangent, y!.shape, x!.shape)],
   properties: { movesData: true },
 });
 
 /** `x` repeated along its axes of size 1 to another shape of the same rank. */
 export function expand(x: Value, shape: readonly number[]): Value {
   return apply(expandOp, [x], { shape });
-}
-
-/**
- * Nearest-neighbour resize of `x [N, C, h, w]` to `[N, C, height, width]`: source row `⌊i · h / height⌋`
- * (TensorFlow's `resize_nearest_neighbor`).
- *
- * Whole multiples are ONNX's Resize; other ratios are two Gathers by indices computed here, exactly.
- */
-export const resizeNearestOp = defineOp<{ height: number; width: number }>("resizeNearest", {
-  infer: ([x], { height, width }) => {
-    if (x!.shape.length !== 4) throw mismatch("resizeNearest", [x!], "it wants [N, C, h, w]");
-    return { dtype: x!.dtype, shape: [x!.shape[0]!, x!.shape[1]!, height, width] };
-  },
-  evaluate: ([x], { height, width }, [type]) => {
-    const [n, c, h, w] = x!.shape as [number, number, number, number];
-    const [rows, columns] = [nearestIndices(h, height), nearestIndices(w, width)];
-    const offsets: number[] = [];
-    for (let plane = 0; plane < n * c; plane++) for (const y of rows) for (const z of columns) offsets.push((plane * h + y) * w + z);
-    return take(x!, type!.shape as number[], offsets);
-  },
-  emit: (e) => {
-    const { height, width } = e.attributes;
-    const [, , h, w] = e.types[0]!.shape as number[];
-    if (height % h! === 0 && width % w! === 0)
-      return e.node("Resize", [e.inputs[0]!, "", e.constant(tensor("float32", [4], Float32Array.of(1, 1, height / h!, width / w!)))], {
-        mode: { text: "nearest" },
-        coordinate_transformation_mode: { text: "asymmetric" },
-        nearest_mode: { text: "floor" },
-      });
-    const rows = e.node("Gather", [e.inputs[0]!, e.constant(int64(nearestIndices(h!, height)))], { axis: { int: 2 } });
-    return e.node("Gather", [rows, e.constant(int64(nearestIndices(w!, width)))], { axis: { int: 3 } });
-  },
-  properties: { movesData: true },
-});
-
-function nearestIndices(from: number, to: number): number[] {
-  return Array.from({ length: to }, (_, i) => Math.min(Math.floor((i * from) / to), from - 1));
-}
-
-/** Nearest-neighbour resize of `x [N, C, h, w]`; `x` itself where it has that size. */
-export function resizeNearest(x: Value, height: number, width: number): Value {
-  return x.shape[2] === height && x.shape[3] === width ? x : apply(resizeNearestOp, [x], { height, width });
 }

@@ -1,9 +1,12 @@
 import { allocate, elementCount, tensor, type Tensor } from "../../tensor/index.ts";
+import { full } from "../cotangents.ts";
 import type { Type, Value } from "../ir.ts";
 import { apply, defineOp, mismatch } from "../op.ts";
+import { averagePool2dGradient, maxPool2dGradient } from "./pooling-gradients.ts";
 import { samePads, windowOutput } from "./convolution.ts";
 
-interface PoolAttributes {
+/** A pool as a node has it. */
+export interface PoolAttributes {
   readonly kernel: readonly [number, number];
   readonly stride: readonly [number, number];
   readonly pads: readonly [number, number, number, number];
@@ -44,6 +47,7 @@ export const maxPool2dOp = defineOp<PoolAttributes>("maxPool2d", {
   infer: (inputs, attributes) => inferPool("maxPool2d", inputs, attributes),
   evaluate: ([x], attributes, [type]) => evaluatePool(x!, attributes, type!, (inside) => Math.max(...inside)),
   emit: (e) => e.node("MaxPool", e.inputs, { kernel_shape: { ints: e.attributes.kernel }, strides: { ints: e.attributes.stride }, pads: { ints: e.attributes.pads } }),
+  gradient: ({ inputs: [x], outputs: [y], attributes, cotangent }) => [maxPool2dGradient(x!, full(cotangent, y!.shape), attributes)],
   properties: {},
 });
 
@@ -54,6 +58,7 @@ export const averagePool2dOp = defineOp<PoolAttributes>("averagePool2d", {
     evaluatePool(x!, attributes, type!, (inside) => inside.reduce((sum, v) => sum + v, 0) / inside.length),
   emit: (e) =>
     e.node("AveragePool", e.inputs, { kernel_shape: { ints: e.attributes.kernel }, strides: { ints: e.attributes.stride }, pads: { ints: e.attributes.pads } }),
+  gradient: ({ inputs: [x], outputs: [y], attributes, cotangent }) => [averagePool2dGradient(x!, full(cotangent, y!.shape), attributes)],
   properties: {},
 });
 

@@ -1,7 +1,11 @@
 import { allocate, elementCount, int64, tensor, type Tensor } from "../../tensor/index.ts";
-import type { Dim, Type, Value } from "../ir.ts";
-import { apply, defineOp, mismatch, type Op } from "../op.ts";
+import { full, sumTo } from "../cotangents.ts";
+import { staticShape, type Dim, type Type, type Value } from "../ir.ts";
+import { apply, defineOp, mismatch, type GradientRule, type Op } from "../op.ts";
+import { rowDots } from "./blocked.ts";
 import { fromNumbers } from "./broadcast.ts";
+import { cast, div, equal, mul, sub } from "./elementwise.ts";
+import { transpose } from "./movement.ts";
 
 interface ReduceAttributes {
   readonly axes: readonly number[];
@@ -9,7 +13,7 @@ interface ReduceAttributes {
 }
 
 /** A reduction over some axes, which stay with size 1. `operator` takes its axes as an input from `axesInputSince` on. */
-function reduction(name: string, operator: string, axesInputSince: number, start: number, step: (sum: number, x: number) => number, mean = false): Op<ReduceAttributes> {
+function reduction(name: string, operator: string, axesInputSince: number, start: number, step: (sum: number, x: number) => number, gradient: GradientRule<ReduceAttributes>, mean = false): Op<ReduceAttributes> {
   return defineOp<ReduceAttributes>(name, {
     infer: ([x], { axes }) => {
       if (axes.some((axis) => axis < 0 || axis >= x!.shape.length)) throw mismatch(name, [x!], `there is no axis ${axes.join(", ")}`);
@@ -28,6 +32,7 @@ function reduction(name: string, operator: string, axesInputSince: number, start
         ? e.node(operator, [e.inputs[0]!, e.constant(int64(axes))])
         : e.node(operator, e.inputs, { axes: { ints: axes } });
     },
+    gradient,
     properties: {},
   });
 }
@@ -52,9 +57,19 @@ function forEachReduced(x: Tensor, axes: readonly number[], visit: (from: number
   }
 }
 
-export const reduceSumOp = reduction("reduceSum", "ReduceSum", 13, 0, (sum, x) => sum + x);
-export const reduceMeanOp = reduction("reduceMean", "ReduceMean", 18, 0, (sum, x) => sum + x, true);
-export const reduceMaxOp = reduction("reduceMax", "ReduceMax", 18, -Infinity, Math.max);
+/** The same cotangent goes to every element that was summed. */
+export const reduceSumOp = reduction("reduceSum", "ReduceSum", 13, 0, (sum, x) => sum + x, ({ cotangent }) => [cotangent]);
+export const reduceMeanOp = reduction("reduceMean", "ReduceMean", 18, 0, (sum, x) => sum + x, ({ inputs: [x], attributes: { axes }, cotangent }) => [mul(cotangent, 1 / sizeOver(x!, axes))], true);
+/** Equal largest elements share the cotangent. */
+export const reduceMaxOp = reduction("reduceMax", "ReduceMax", 18, -Infinity, Math.max, ({ inputs: [x], outputs: [y], attributes: { axes }, cotangent }) => {
+  const largest = cast(equal(x!, y!), x!.dtype);
+  return [mul(div(cotangent, reduceSum(largest, axes)), largest)];
+});
+
+/** How many elements of `x` one element of its reduction comes from. */
+function sizeOver(x: Value, axes: readonly number[]): number {
+  return elementCount(staticShape({ dtype: x.dtype, shape: axes.map((axis) => x.shape[axis]!) }));
+}
 
 const reduce = (op: Op<ReduceAttributes>) => (x: Value, axes: readonly number[]): Value => apply(op, [x], { axes });
 
@@ -80,6 +95,7 @@ export const argMaxOp = defineOp<{ axis: number }>("argMax", {
     return fromNumbers("int64", shape, at);
   },
   emit: (e) => e.node("ArgMax", e.inputs, { axis: { int: e.attributes.axis }, keepdims: { int: 0 } }),
+  gradient: "none",
   properties: {},
 });
 
@@ -101,6 +117,10 @@ export const softmaxOp = defineOp<{ axis: number }>("softmax", {
     return tensor(x!.dtype, x!.shape, data as never);
   },
   emit: (e) => e.node("Softmax", e.inputs, { axis: { int: e.attributes.axis } }),
+  gradient: ({ outputs: [y], attributes: { axis }, cotangent }) => {
+    const weighted = mul(cotangent, y!);
+    return [sub(weighted, mul(y!, reduceSum(weighted, [axis])))];
+  },
   properties: {},
 });
 
@@ -150,10 +170,60 @@ export const matMulOp = defineOp("matMul", {
     return tensor(a!.dtype, shape, data as never);
   },
   emit: (e) => e.node("MatMul", e.inputs),
+  gradient: ({ inputs: [a, b], outputs: [c], cotangent, wants }) => {
+    const dy = full(cotangent, c!.shape);
+    const over = (shape: readonly Dim[], other: Value): Dim[] => [...c!.shape.slice(0, -2), shape.at(-2)!, other.shape.at(-1)!];
+    const swapped = (x: Value): Value => transpose(x, [...x.shape.slice(0, -2).map((_, i) => i), x.shape.length - 1, x.shape.length - 2]);
+    const toA = wants(0) ? matMul(dy, swapped(b!)) : undefined;
+    const toB = wants(1) ? matMul(swapped(a!), dy) : undefined;
+    return [toA && sumTo(toA, over(dy.shape, toA), a!.shape), toB && sumTo(toB, over(toB.shape, toB), b!.shape)];
+  },
   properties: { multiplyAdds: (node) => elementCount(node.outputs[0]!.shape as number[]) * (node.inputs[0]!.shape.at(-1) as number) },
 });
 
 /** Matrix products of the last two axes. */
 export function matMul(a: Value, b: Value): Value {
   return apply(matMulOp, [a, b], {});
+}
+
+/**
+ * `Σ a·b` over some axes, which stay with size 1, of two tensors of one shape: what products have as gradient where
+ * one side was broadcast.
+ *
+ * Where the last axes go, engines that can read both tensors once and write nothing do so (`blocked.ts`).
+ */
+export const dotOp = defineOp<ReduceAttributes>("dot", {
+  infer: (inputs, { axes }) => {
+    const [a, b] = inputs;
+    if (a!.dtype !== b!.dtype || a!.shape.length !== b!.shape.length || a!.shape.some((dim, i) => dim !== b!.shape[i]))
+      throw mismatch("dot", inputs, "it wants two tensors of one type and shape");
+    if (axes.some((axis) => axis < 0 || axis >= a!.shape.length)) throw mismatch("dot", inputs, `there is no axis ${axes.join(", ")}`);
+    return { dtype: a!.dtype, shape: a!.shape.map((dim, axis): Dim => (axes.includes(axis) ? 1 : dim)) };
+  },
+  evaluate: ([a, b], { axes }, [type]) => {
+    const shape = type!.shape as number[];
+    const data = allocate(a!.dtype, elementCount(shape)) as Float64Array;
+    forEachReduced(a!, axes, (from, to) => (data[to]! += (a!.data as Float64Array)[from]! * (b!.data as Float64Array)[from]!));
+    return tensor(a!.dtype, shape, data as never);
+  },
+  emit: (e) => {
+    const { axes } = e.attributes;
+    const { shape } = e.types[0]!;
+    let last = shape.length;
+    while (last > 0 && axes.includes(last - 1)) last--;
+    const known = shape.every((dim) => typeof dim === "number" && dim > 0);
+    if (last === shape.length || !known) return e.node("ReduceSum", [e.node("Mul", e.inputs), e.constant(int64(axes))]);
+    const front = shape.slice(0, last) as number[];
+    const { sums, lanes } = rowDots(e, e.inputs[0]!, e.inputs[1]!, elementCount(front), elementCount(shape.slice(last) as number[]));
+    const parts = e.node("Reshape", [sums, e.constant(int64([...front, lanes]))]);
+    const sum = e.node("ReduceSum", [parts, e.constant(int64([...axes.filter((axis) => axis < last), last]))], { keepdims: { int: 0 } });
+    return e.node("Reshape", [sum, e.constant(int64(e.outputs[0]!.shape as number[]))]);
+  },
+  gradient: ({ inputs: [a, b], cotangent, wants }) => [wants(0) ? mul(cotangent, b!) : undefined, wants(1) ? mul(cotangent, a!) : undefined],
+  properties: {},
+});
+
+/** `Σ a·b` over some axes, which stay with size 1; both have one shape. */
+export function dot(a: Value, b: Value, axes: readonly number[]): Value {
+  return apply(dotOp, [a, b], { axes });
 }

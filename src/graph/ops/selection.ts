@@ -1,7 +1,52 @@
 import { allocate, elementCount, int64, tensor, type Tensor } from "../../tensor/index.ts";
 import type { Value } from "../ir.ts";
 import { apply, applyAll, defineOp, mismatch } from "../op.ts";
+import { full, zerosOf } from "../cotangents.ts";
 import { fromNumbers } from "./broadcast.ts";
+import { reshape } from "./movement.ts";
+
+/**
+ * `base` with `updates` added at index tuples: the transpose of {@link gatherNdOp}. `indices [rows, axes]` int64,
+ * `updates [rows, …]`; rows that meet add up.
+ */
+export const scatterAddOp = defineOp("scatterAdd", {
+  infer: (inputs) => {
+    const [base, indices, updates] = inputs;
+    const depth = indices!.shape[1];
+    if (indices!.dtype !== "int64" || indices!.shape.length !== 2 || typeof depth !== "number" || depth > base!.shape.length)
+      throw mismatch("scatterAdd", inputs, "it wants int64 indices [rows, axes]");
+    const wanted = [indices!.shape[0]!, ...base!.shape.slice(depth)];
+    if (updates!.dtype !== base!.dtype || wanted.length !== updates!.shape.length || wanted.some((dim, i) => dim !== updates!.shape[i] && typeof dim === typeof updates!.shape[i]))
+      throw mismatch("scatterAdd", inputs, `the updates must be [${wanted.join(", ")}]`);
+    return base!;
+  },
+  evaluate: ([base, indices, updates]) => {
+    const depth = indices!.shape[1]!;
+    const inner = elementCount(base!.shape.slice(depth));
+    const data = base!.data.slice() as Float64Array;
+    for (let row = 0; row < indices!.shape[0]!; row++) {
+      let at = 0;
+      for (let axis = 0; axis < depth; axis++) {
+        const index = Number(indices!.data[row * depth + axis]);
+        at = at * base!.shape[axis]! + (index < 0 ? index + base!.shape[axis]! : index);
+      }
+      for (let i = 0; i < inner; i++) data[at * inner + i]! += (updates!.data as Float64Array)[row * inner + i]!;
+    }
+    return tensor(base!.dtype, base!.shape, data as never);
+  },
+  emit: (e) => e.node("ScatterND", e.inputs, { reduction: { text: "add" } }),
+  gradient: ({ inputs: [base, indices], cotangent, wants }) => [
+    cotangent,
+    undefined,
+    wants(2) ? gatherNd(full(cotangent, base!.shape), indices!) : undefined,
+  ],
+  properties: {},
+});
+
+/** `base` with `updates [rows, …]` added at index tuples `[rows, axes]`. */
+export function scatterAdd(base: Value, indices: Value, updates: Value): Value {
+  return apply(scatterAddOp, [base, indices, updates], {});
+}
 
 /**
  * The `k` largest elements of the last axis, best first (the earlier of equals first), and their indices (int64).
@@ -34,6 +79,11 @@ export const topKOp = defineOp<{ size: string }>("topK", {
     return [tensor(x!.dtype, shape, values as never), fromNumbers("int64", shape, indices)];
   },
   emit: (e) => e.nodes("TopK", e.inputs, 2, { axis: { int: -1 }, largest: { int: 1 }, sorted: { int: 1 } }),
+  gradient: ({ inputs: [x], outputs: [, indices], cotangents: [dy] }) => {
+    if (x!.shape.length !== 1) throw new TypeError("the gradient of topK is there for vectors only");
+    if (!dy) return [];
+    return [scatterAdd(zerosOf(x!.shape), reshape(indices!, [indices!.shape[0]!, 1]), dy)];
+  },
   properties: {},
 });
 
@@ -72,6 +122,7 @@ export const nonMaxSuppressionOp = defineOp("nonMaxSuppression", {
     return int64(rows, [rows.length / 3, 3]);
   },
   emit: (e) => e.node("NonMaxSuppression", e.inputs, { center_point_box: { int: 0 } }),
+  gradient: "none",
   properties: {},
 });
 
@@ -104,12 +155,16 @@ export const gatherNdOp = defineOp("gatherNd", {
     const data = allocate(type!.dtype, elementCount(shape)) as Float64Array;
     for (let row = 0; row < shape[0]!; row++) {
       let at = 0;
-      for (let axis = 0; axis < depth; axis++) at = at * x!.shape[axis]! + Number(indices!.data[row * depth + axis]);
+      for (let axis = 0; axis < depth; axis++) {
+        const index = Number(indices!.data[row * depth + axis]);
+        at = at * x!.shape[axis]! + (index < 0 ? index + x!.shape[axis]! : index);
+      }
       data.set((x!.data as Float64Array).subarray(at * inner, (at + 1) * inner), row * inner);
     }
     return tensor(type!.dtype, shape, data as never);
   },
   emit: (e) => e.node("GatherND", e.inputs),
+  gradient: ({ inputs: [x, indices], outputs: [y], cotangent }) => [scatterAdd(zerosOf(x!.shape), indices!, full(cotangent, y!.shape))],
   properties: { movesData: true },
 });
 
@@ -123,6 +178,7 @@ export const shapeOfOp = defineOp("shapeOf", {
   infer: ([x]) => ({ dtype: "int64", shape: [x!.shape.length] }),
   evaluate: ([x]) => int64(x!.shape),
   emit: (e) => e.node("Shape", e.inputs),
+  gradient: "none",
   properties: {},
 });
 

@@ -3,6 +3,8 @@ import { evaluate } from "../interpreter.ts";
 import { constant, constantOf, producerOf, type Graph, type Value } from "../ir.ts";
 import { applyAll } from "../op.ts";
 import { conv2dOp } from "../ops/convolution.ts";
+import { add, div, mul, neg, sqrt, sub } from "../ops/elementwise.ts";
+import { reshape } from "../ops/movement.ts";
 import { batchNormOp } from "../ops/normalisation.ts";
 import { rewrite } from "./rewrite.ts";
 
@@ -37,6 +39,24 @@ export function foldBatchNorm(graph: Graph): Graph {
     const shift = Float32Array.from(scale, (s, k) => ((before?.[k] ?? 0) - mean![k]!) * s + beta![k]!);
     const inputsFolded = [input, constant(scaledRows(weights, scale)), constant(tensor("float32", [shift.length], shift))];
     return applyAll(convolution.op, inputsFolded, convolution.attributes);
+  });
+}
+
+/**
+ * The same fold while weights and statistics are values: the kernel is scaled and the bias shifted in the graph, so
+ * that a network trained with frozen statistics makes no pass over its features for them, forward or backward.
+ */
+export function foldFrozenBatchNorm(graph: Graph): Graph {
+  return rewrite(graph, ({ node, inputs, readers }) => {
+    if (node.op !== (batchNormOp as unknown)) return undefined;
+    const [x, gamma, beta, mean, variance] = inputs as [Value, Value, Value, Value, Value];
+    const convolution = producerOf(x);
+    if (!convolution || convolution.op !== (conv2dOp as unknown) || readers(x) !== 1) return undefined;
+    const [input, kernel, bias] = convolution.inputs as [Value, Value, Value?];
+    const scale = div(gamma, sqrt(add(variance, node.attributes.epsilon as number)));
+    const scaled = mul(kernel, reshape(scale, [kernel.shape[0]!, 1, 1, 1]));
+    const shift = add(beta, mul(bias ? sub(bias, mean) : neg(mean), scale));
+    return applyAll(convolution.op, [input, scaled, shift], convolution.attributes);
   });
 }
 

@@ -4,7 +4,9 @@ import { bindParameters } from "./bind.ts";
 import { foldBatchNorm, foldConstants } from "./fold.ts";
 
 export { bindParameters } from "./bind.ts";
-export { foldBatchNorm, foldConstants } from "./fold.ts";
+export { blockLayout } from "./block-layout.ts";
+export { foldBatchNorm, foldConstants, foldFrozenBatchNorm } from "./fold.ts";
+export { hoist, type Hoisted } from "./hoist.ts";
 export { rewrite } from "./rewrite.ts";
 
 /** The graph as it is run with fixed weights: parameters bound, constants computed, batch normalisation folded. */
