@@ -1,5 +1,5 @@
 import { Option } from "commander";
-import { knownModels } from "../detector/known-models.ts";
+import { knownModels } from "../weights/known-models.ts";
 import { convertFile } from "../weights/files-node.ts";
 import type { EmaChoice, LoadReport } from "../weights/index.ts";
 import { readClassNames } from "./model-options.ts";

@@ -4,6 +4,7 @@ import { Detector } from "../detector/node.ts";
 import { detectDefaults, type DetectAllOptions } from "../detector/options.ts";
 import type { DetectedPicture } from "../detector/result.ts";
 import { EfficientDetError } from "../errors.ts";
+import { printableName } from "../files/index.ts";
 import { expandInputs, toJsonLine, type PictureInput } from "../image/index.ts";
 import { pictureOutputs } from "./detect-outputs.ts";
 import { resultsWriter } from "./results-writer.ts";
@@ -78,12 +79,19 @@ export const detect = configurable(
   .option("--recursive", "look into folders within folders")
   .action(
     action<DetectVerbOptions>(async (inputs, options, work) => {
-      const { terminal, signal } = work;
+      const { terminal, signal, stdin } = work;
+      const { output = "detected", crops = output } = options;
       const pictures = await expandInputs(inputs, {
         recursive: options.recursive,
-        exclude: [options.output ?? "detected"],
+        exclude: [output, crops],
+        stdin,
       });
-      const outputs = pictureOutputs(pictures, options);
+      const failures = new Map<PictureInput, EfficientDetError>();
+      const failed = (input: PictureInput, error: EfficientDetError): void => {
+        failures.set(input, error);
+        if (pictures.length > 1) terminal.error(error);
+      };
+      const outputs = await pictureOutputs(pictures, options, failed);
       await using results = await resultsWriter(options, pictures);
       await using detector = await Detector.of(await modelOf(options, work), {
         threads: options.threads,
@@ -91,7 +99,7 @@ export const detect = configurable(
         offline: options.offline,
       });
       results.begin(detector.classNames);
-      const tally = { done: 0, failed: [] as EfficientDetError[] };
+      let done = 0;
       const progress = terminal.progress("pictures");
       const settings: DetectAllOptions = {
         scoreThreshold: options.scoreThreshold,
@@ -105,39 +113,34 @@ export const detect = configurable(
         signal,
       };
       for await (const result of detector.detectAll(pictures, settings)) {
-        const input = pictures[tally.done++]!;
+        const input = pictures[done]!;
         if ("error" in result) {
           const error = new EfficientDetError(result.error.code, result.error.message, {
             hint: result.error.hint,
             exitCode: result.error.code === "E_MACHINE" ? 4 : 3,
           });
-          tally.failed.push(error);
           if (terminal.json) terminal.show(toJsonLine(result));
-          if (pictures.length > 1) terminal.error(error);
+          failed(input, error);
         } else {
           await results.write(result);
-          const drawn = await outputs.write(input, result);
-          show(terminal, pictures, result, drawn);
+          const drawn = outputs.wanted ? await outputs.write(done, result) : undefined;
+          if (pictures.length === 1) await outputs.finish();
+          show(terminal, pictures, result, failures.has(input) ? undefined : drawn);
         }
-        progress.update(tally.done, pictures.length);
+        progress.update(++done, pictures.length);
       }
       await outputs.finish();
       await results.commit();
       progress.end();
-      conclude(pictures, tally.failed);
-      if (tally.failed.length > 0)
-        terminal.note(
-          `${pictures.length - tally.failed.length} of ${pictures.length} pictures done, ${tally.failed.length} failed`,
-        );
+      if (failures.size === 0) return;
+      const [first] = failures.values();
+      if (pictures.length === 1) throw first!; // the only picture's error is the verb's
+      work.partlyFailed(failures.size === pictures.length ? first!.exitCode : 1);
+      terminal.note(
+        `${pictures.length - failures.size} of ${pictures.length} pictures done, ${failures.size} failed`,
+      );
     }),
   );
-
-/** The only picture failed: its error is the verb's. Some of several: exit code 1. All: that of the first. */
-function conclude(pictures: readonly PictureInput[], failed: readonly EfficientDetError[]): void {
-  if (failed.length === 0) return;
-  if (pictures.length === 1) throw failed[0]!;
-  process.exitCode = failed.length === pictures.length ? failed[0]!.exitCode : 1;
-}
 
 function show(
   terminal: Terminal,
@@ -146,11 +149,13 @@ function show(
   drawn: string | undefined,
 ): void {
   if (terminal.json) return terminal.show(toJsonLine({ ...result, timings: { ...result.timings } }));
+  const source = printableName(result.source);
+  const place = drawn === undefined ? undefined : printableName(drawn);
   if (pictures.length > 1)
     return terminal.show(
-      `${result.source}: ${summary(result.detections)}${drawn === undefined ? "" : ` → ${drawn}`}`,
+      `${source}: ${summary(result.detections)}${place === undefined ? "" : ` → ${place}`}`,
     );
-  const size = `${result.source}: ${result.width}×${result.height}, ${result.timings.totalMs.toFixed(0)} ms`;
+  const size = `${source}: ${result.width}×${result.height}, ${result.timings.totalMs.toFixed(0)} ms`;
   terminal.show(size);
   if (result.detections.length === 0) terminal.show("nothing found");
   else
@@ -164,7 +169,7 @@ function show(
         ]),
       ),
     );
-  if (drawn !== undefined) terminal.show(`drawn: ${drawn}`);
+  if (place !== undefined) terminal.show(`drawn: ${place}`);
 }
 
 /** `2 person, 1 bus`, most frequent first. */
@@ -174,6 +179,6 @@ function summary(detections: readonly Detection[]): string {
   for (const { label } of detections) counts.set(label, (counts.get(label) ?? 0) + 1);
   return [...counts]
     .sort((a, b) => b[1] - a[1])
-    .map(([label, count]) => `${count} ${label}`)
+    .map(([label, count]) => `${count} ${printableName(label)}`)
     .join(", ");
 }

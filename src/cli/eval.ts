@@ -145,7 +145,7 @@ async function fromModel(options: Options & Settings, work: Work): Promise<Input
   notes.forEach((note) => terminal.note(note));
   for (const { file, message } of failed)
     terminal.warn(`${message} (${file}): counted as without detections`);
-  if (failed.length > 0) process.exitCode = 1;
+  if (failed.length > 0) work.partlyFailed();
   if (options.saveDetections !== undefined) await writeResults(options.saveDetections, results);
   const ignored = dataset.images.some(({ objects }) => objects.some(({ ignore }) => ignore));
   if (ignored && options.useIgnore === undefined)

@@ -8,6 +8,7 @@ import {
   type DatasetFormat,
   type InspectionReport,
 } from "../data/index.ts";
+import { InterruptedError } from "../errors.ts";
 import { writeFileAtomic } from "../files/index.ts";
 import { headLevels, modelConfig } from "../models/index.ts";
 import { table, type Terminal } from "./terminal.ts";
@@ -49,7 +50,7 @@ export const inspect = configurable(
   .option("--samples <n>", "pictures to draw in the report", wholeNumber(0, 1000), 24)
   .option("--no-decode", "do not decode the pictures: quicker, but broken ones are not found")
   .action(
-    action<Options>(async (_, options, { terminal }) => {
+    action<Options>(async (_, options, { terminal, signal, partlyFailed }) => {
       const { format, split, decode } = options;
       const dataset = await readDataset(options.data, { format, split });
       const config =
@@ -64,7 +65,10 @@ export const inspect = configurable(
       const report = await inspectDataset(dataset, {
         anchors,
         decode,
-        onProgress: (done, total) => progress.update(done, total),
+        onProgress: (done, total) => {
+          if (signal.aborted) throw new InterruptedError();
+          progress.update(done, total);
+        },
       });
       progress.end();
       if (options.report !== undefined) {
@@ -77,7 +81,7 @@ export const inspect = configurable(
       if (terminal.json) terminal.showJson(report);
       else show(report, terminal);
       if (options.strict && report.problems.length > 0) {
-        process.exitCode = 1;
+        partlyFailed();
         terminal.warn(`--strict: ${report.problems.length} problems`);
       }
     }),

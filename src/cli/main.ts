@@ -1,92 +1,32 @@
 #!/usr/bin/env node
-import { Command, CommanderError } from "commander";
-import { createRequire } from "node:module";
-import { EfficientDetError, MachineError, UsageError } from "../errors.ts";
+import { MachineError } from "../errors.ts";
+import { explained, runCommandLine } from "./command-line.ts";
 import { Terminal } from "./terminal.ts";
-import { listenForInterrupt } from "./verb.ts";
 
-const { version } = createRequire(import.meta.url)("efficientdet/package.json") as { version: string };
-
-/** Verbs by name; each is loaded when it is asked for, so that none waits for the others' libraries. */
-const verbs: Record<string, () => Promise<Command>> = {
-  detect: async () => (await import("./detect.ts")).detect,
-  benchmark: async () => (await import("./benchmark.ts")).benchmarkVerb,
-  convert: async () => (await import("./convert.ts")).convert,
-  eval: async () => (await import("./eval.ts")).evalVerb,
-  inspect: async () => (await import("./inspect.ts")).inspect,
-  forward: async () => (await import("./forward.ts")).forward,
-  export: async () => (await import("./export.ts")).exportVerb,
-  models: async () => (await import("./models.ts")).models,
-};
-
-/** Names that later work will take; asked for now, they say so. */
-const reserved = ["study", "serve", "track"];
-
-async function program(argv: readonly string[]): Promise<Command> {
-  const root = new Command("efficientdet")
-    .description(
-      "Find objects in pictures, and train the network that finds them (EfficientDet, arXiv 1911.09070)",
-    )
-    .version(version)
-    .showSuggestionAfterError()
-    .configureOutput({ outputError: () => undefined })
-    .exitOverride();
-  const wanted = argv.find((word) => Object.hasOwn(verbs, word));
-  for (const [name, load] of Object.entries(verbs)) {
-    if (wanted !== undefined && name !== wanted) continue;
-    const command = await load();
-    command
-      .version(version)
-      .showSuggestionAfterError()
-      .configureOutput({ outputError: () => undefined })
-      .exitOverride();
-    root.addCommand(command);
-  }
-  return root;
-}
-
-/** Any error as one that has a code, a sentence and an exit code. */
-export function explained(error: unknown): EfficientDetError {
-  if (error instanceof EfficientDetError) return error;
-  if (error instanceof CommanderError) {
-    const [what, hint] = error.message.replace(/^error: /, "").split("\n");
-    return new UsageError(what!, hint?.replace(/[()]/g, "") ?? "see efficientdet --help");
-  }
-  const { code, message = String(error), path } = error as { code?: string; message?: string; path?: string };
-  const where = path === undefined ? "" : ` (${path})`;
-  if (code === "ENOSPC" || code === "EDQUOT")
-    return new MachineError(`the disk is full${where}`, "make room, or write elsewhere", error);
-  if (code === "EACCES" || code === "EPERM" || code === "EROFS")
-    return new MachineError(`not permitted${where}`, "check the rights of the file or folder", error);
-  if (code === "EMFILE" || code === "ENFILE")
-    return new MachineError("too many files are open", "close some programs, or raise the limit", error);
-  if (code === "ERR_MEMORY_ALLOCATION_FAILED" || /out of memory|bad_alloc|allocation failed/i.test(message))
-    return new MachineError("there is not enough memory", "take a smaller image size or batch", error);
-  return new EfficientDetError("E_DEFECT", `this is a defect of efficientdet ${version}: ${message}`, {
-    hint: "please report it with the command and what EFFICIENTDET_DEBUG=1 prints",
-    exitCode: 70,
-    cause: error,
+const interrupt = new AbortController();
+for (const name of ["SIGINT", "SIGTERM"] as const)
+  process.on(name, () => {
+    if (interrupt.signal.aborted) process.exit(130);
+    // A terminal shows ^C where the cursor is.
+    const start = process.stderr.isTTY === true ? "\n" : "";
+    process.stderr.write(`${start}finishing what is under way; Ctrl-C again stops at once\n`);
+    interrupt.abort();
   });
-}
 
-async function main(argv: readonly string[]): Promise<void> {
-  listenForInterrupt();
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(0);
-    throw error;
-  });
-  const name = argv[0];
-  if (name === undefined) return void process.stdout.write((await program(argv)).helpInformation());
-  try {
-    if (reserved.includes(name))
-      throw new UsageError(`the verb ${name} is not there yet`, "see efficientdet --help for those that are");
-    await (await program(argv)).parseAsync(argv as string[], { from: "user" });
-  } catch (error) {
-    if (error instanceof CommanderError && (error.exitCode === 0 || error.code === "commander.help")) return;
-    const known = explained(error);
-    new Terminal({ json: argv.includes("--json") }).error(known);
-    process.exitCode = known.exitCode;
-  }
-}
+process.stdout.on("error", (cause: NodeJS.ErrnoException) => {
+  if (cause.code === "EPIPE") process.exit(0); // who reads has enough, as `head` does
+  const { message, hint, exitCode } = explained(cause);
+  new Terminal().error(new MachineError(`standard output cannot be written: ${message}`, hint, cause));
+  process.exit(exitCode);
+});
+process.stderr.on("error", () => undefined); // nobody left to tell
 
-await main(process.argv.slice(2));
+const { stdout, stderr, stdin } = process;
+const exitCode = await runCommandLine(process.argv.slice(2), {
+  stdout,
+  stderr,
+  stdin,
+  signal: interrupt.signal,
+});
+if (interrupt.signal.aborted) process.exit(exitCode); // what is still being waited for may never come
+if (exitCode !== 0) process.exitCode = exitCode;

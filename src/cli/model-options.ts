@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import { readFile } from "node:fs/promises";
 import { DataError } from "../errors.ts";
+import { fileTrouble, readOrdinaryFile } from "../files/index.ts";
 import { parseClassNames, type ModelClass } from "../weights/index.ts";
 import { openModel } from "../detector/open-node.ts";
 import type { ReadyModel } from "../detector/ready-model.ts";
@@ -19,9 +19,9 @@ export interface ModelOptions {
 export async function readClassNames(file: string): Promise<ModelClass[]> {
   let text: string;
   try {
-    text = await readFile(file, "utf8");
+    text = Buffer.from(await readOrdinaryFile(file, 2 ** 24)).toString("utf8");
   } catch (cause) {
-    throw new DataError(`the class names cannot be read (${file})`, "check the path", cause);
+    throw new DataError(`the class names cannot be read: ${fileTrouble(cause)} (${file})`, "check the path", cause);
   }
   return parseClassNames(text, file);
 }

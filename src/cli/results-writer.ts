@@ -1,7 +1,7 @@
 import path from "node:path";
 import type { DetectedPicture } from "../detector/result.ts";
 import { UsageError } from "../errors.ts";
-import { openAtomic, uniqueNames, writeFileAtomic } from "../files/index.ts";
+import { fittingName, openAtomic, uniqueNames, writeFileAtomic } from "../files/index.ts";
 import {
   cocoImageIds,
   csvHeader,
@@ -98,7 +98,8 @@ function folderWriter(folder: string, format: "yolo" | "voc"): ResultsWriter {
     ...nothing,
     begin: (classes) => void (ids = classes.map(({ id }) => id)),
     write: async (result) => {
-      const stem = path.parse(result.source === "-" ? "stdin" : result.source).name;
+      const name = path.parse(result.source === "-" ? "stdin" : result.source).name;
+      const stem = fittingName(name, ".txt".length);
       if (format === "voc")
         await writeFileAtomic(path.join(folder, names(`${stem}.xml`)), toVocXml(plain(result)));
       else await writeFileAtomic(path.join(folder, names(`${stem}.txt`)), toYoloText(plain(result), ids));

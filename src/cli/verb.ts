@@ -1,9 +1,9 @@
 import { Command, InvalidArgumentError, Option } from "commander";
-import { readFile } from "node:fs/promises";
-import { parse as parseYaml } from "yaml";
+import { parseDocument } from "yaml";
 import { ConfigError, suggest, UsageError } from "../errors.ts";
+import { fileTrouble, readOrdinaryFile } from "../files/index.ts";
 import type { Device } from "../runtime/session.ts";
-import { Terminal } from "./terminal.ts";
+import { Terminal, type Streams } from "./terminal.ts";
 
 /** Settings that every verb takes (interface, section 1). */
 export interface Settings {
@@ -15,21 +15,28 @@ export interface Settings {
   readonly quiet?: boolean;
 }
 
-/** What a verb works with: its terminal, and the signal that Ctrl-C aborts. */
-export interface Work {
-  readonly terminal: Terminal;
+/** What a run of the command line is given by the process, or by a program that runs it: streams, and Ctrl-C. */
+export interface Surroundings extends Streams {
+  readonly stdin: AsyncIterable<Uint8Array>;
+  /** Aborted by the first Ctrl-C. */
   readonly signal: AbortSignal;
 }
 
-const interrupt = new AbortController();
+/** What a verb works with. */
+export interface Work {
+  readonly terminal: Terminal;
+  readonly signal: AbortSignal;
+  readonly stdin: AsyncIterable<Uint8Array>;
+  /** Ends with this exit code although the verb does not throw: part of its work failed. */
+  partlyFailed(exitCode?: number): void;
+}
 
-/** The signal that the first Ctrl-C aborts; a second one ends the process at once. */
-export function listenForInterrupt(): void {
-  process.on("SIGINT", () => {
-    if (interrupt.signal.aborted) process.exit(130);
-    process.stderr.write("\nfinishing what is under way; Ctrl-C again stops at once\n");
-    interrupt.abort();
-  });
+let current: { readonly surroundings: Surroundings; exitCode: number } | undefined;
+
+/** Gives the verbs their surroundings; returns what asks for the exit code when the work is done. */
+export function workIn(surroundings: Surroundings): () => number {
+  const own = (current = { surroundings, exitCode: 0 });
+  return () => own.exitCode;
 }
 
 /** A verb of the command line, with the settings that all verbs take. Its own options follow, then `action(run)`. */
@@ -59,9 +66,14 @@ export function configurable(command: Command): Command {
     );
 }
 
-/** Runs a verb's work with its terminal, after `--config` and `--set` were applied. */
+/**
+ * Runs a verb's work with its terminal, after `--config` and `--set` were applied.
+ *
+ * @param own.configuration whether the verb reads these two itself, by a schema of its own; default false
+ */
 export function action<O extends object>(
   run: (inputs: string[], options: O & Settings, work: Work) => Promise<void>,
+  own: { readonly configuration?: boolean } = {},
 ) {
   return async (...given: unknown[]): Promise<void> => {
     const command = given.at(-1) as Command;
@@ -69,9 +81,16 @@ export function action<O extends object>(
       .slice(0, -2)
       .flat()
       .filter((value) => value !== undefined) as string[];
-    await applyConfiguration(command);
+    if (!own.configuration) await applyConfiguration(command);
     const options = command.opts() as O & Settings;
-    await run(inputs, options, { terminal: new Terminal(options), signal: interrupt.signal });
+    const running = current!;
+    const { surroundings } = running;
+    await run(inputs, options, {
+      terminal: new Terminal(options, surroundings),
+      signal: surroundings.signal,
+      stdin: surroundings.stdin,
+      partlyFailed: (exitCode = 1) => void (running.exitCode = exitCode),
+    });
   };
 }
 
@@ -86,13 +105,13 @@ async function applyConfiguration(command: Command): Promise<void> {
   const apply = (key: string, value: unknown, where: string): void => {
     const known = command.options
       .map((option) => option.attributeName())
-      .filter((name) => name !== "config" && name !== "set");
+      .filter((name) => !["config", "set", "version"].includes(name));
     const option = command.options.find((o) => o.attributeName() === key && known.includes(key));
     const refused = where === "--set" ? UsageError : ConfigError;
     if (!option) throw new refused(`there is no setting ${key} (${where})`, suggest(key, known));
-    if (fromFlags.has(key)) return;
     try {
-      command.setOptionValueWithSource(key, typed(option, value), "config");
+      const setting = typed(option, value);
+      if (!fromFlags.has(key)) command.setOptionValueWithSource(key, setting, "config");
     } catch (cause) {
       throw new refused(
         `${key}: ${(cause as Error).message} (${where})`,
@@ -116,30 +135,37 @@ function typed(option: Option, value: unknown): unknown {
     if (value === false || value === "false") return false;
     throw new Error(`${String(value)} is neither true nor false`);
   }
-  const text = Array.isArray(value)
-    ? value.join(option.attributeName() === "imageSize" ? "x" : ",")
-    : String(value);
+  const parts = Array.isArray(value) ? value : [value];
+  if (!parts.every((part) => typeof part === "string" || typeof part === "number"))
+    throw new Error(`${JSON.stringify(value)?.slice(0, 60)} is neither text nor a number`);
+  const text = parts.join(option.attributeName() === "imageSize" ? "x" : ",");
   if (option.argChoices && !option.argChoices.includes(text))
     throw new Error(`${text} is none of ${option.argChoices.join(", ")}`);
   return option.parseArg ? option.parseArg(text, undefined as never) : text;
 }
 
-async function readConfiguration(file: string): Promise<Record<string, unknown>> {
+/** The settings in a YAML or JSON file. @throws {ConfigError} if it cannot be read or holds none */
+export async function readConfiguration(file: string): Promise<Record<string, unknown>> {
   let text: string;
   try {
-    text = await readFile(file, "utf8");
+    text = Buffer.from(await readOrdinaryFile(file, 2 ** 20)).toString("utf8");
   } catch (cause) {
-    throw new ConfigError(`the configuration cannot be read (${file})`, "check the path", cause);
+    throw new ConfigError(
+      `the configuration cannot be read: ${fileTrouble(cause)} (${file})`,
+      "check the path",
+      cause,
+    );
   }
   let value: unknown;
   try {
-    value = parseYaml(text, { maxAliasCount: 100 });
+    const document = parseDocument(text);
+    const [problem] = [...document.errors, ...document.warnings];
+    if (problem) throw problem;
+    value = document.toJS({ maxAliasCount: 100 });
   } catch (cause) {
-    throw new ConfigError(
-      `${(cause as Error).message.split("\n")[0]} (${file})`,
-      "write YAML or JSON",
-      cause,
-    );
+    const [said = ""] = (cause as Error).message.split("\n");
+    const what = /call stack/i.test(said) ? "it is nested too deeply" : said.replace(/:$/, "");
+    throw new ConfigError(`the configuration cannot be read: ${what} (${file})`, "write YAML or JSON", cause);
   }
   if (typeof value !== "object" || value === null || Array.isArray(value))
     throw new ConfigError(`the configuration holds no settings (${file})`, "write one `name: value` a line");
@@ -176,8 +202,10 @@ export function imageSize(text: string): [number, number] {
 
 /** A parser of `a,b,c`. */
 export function list(text: string): string[] {
-  return text
+  const parts = text
     .split(",")
     .map((part) => part.trim())
     .filter((part) => part !== "");
+  if (parts.length === 0) throw new InvalidArgumentError("Give one or more, separated by commas.");
+  return parts;
 }

@@ -2,7 +2,7 @@ import { forInference } from "../graph/index.ts";
 import { buildModel, pictureToBoxes } from "../models/index.ts";
 import { toOnnx, type OnnxModel } from "../onnx/index.ts";
 import { formatModelMetadata } from "../weights/index.ts";
-import { configMetadata } from "./known-models.ts";
+import { configMetadata } from "../weights/known-models.ts";
 import { detectDefaults } from "./options.ts";
 import type { ReadyModel } from "./ready-model.ts";
 

@@ -13,7 +13,7 @@ import {
   type ModelClass,
 } from "../weights/index.ts";
 import { defaultCacheFolder, ensureWeights } from "../weights/weights-cache-node.ts";
-import { knownModels } from "./known-models.ts";
+import { knownModels } from "../weights/known-models.ts";
 import { readyModel, type ReadyModel } from "./ready-model.ts";
 
 /** Detectors whose weights lie in the package: offline, from the first moment. */

@@ -8,7 +8,7 @@ import {
   type ModelClass,
   type ModelMetadata,
 } from "../weights/index.ts";
-import { knownModels } from "./known-models.ts";
+import { knownModels } from "../weights/known-models.ts";
 
 /** A network with its weights and the names of what it finds: all that a detector is made of. */
 export interface ReadyModel {

@@ -13,7 +13,8 @@ import { reshape } from "./ops/movement.ts";
  * @throws {TypeError} if the loss has more than one element, or an operation has no gradient
  */
 export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
-  if (loss.shape.some((dim) => dim !== 1)) throw new TypeError(`a gradient is of one number, not of [${loss.shape.join(", ")}]`);
+  if (loss.shape.some((dim) => dim !== 1))
+    throw new TypeError(`a gradient is of one number, not of [${loss.shape.join(", ")}]`);
   const one = loss.shape.length === 0 ? scalar(1) : reshape(scalar(1), loss.shape);
   return pullBack([{ value: loss, cotangent: one }], wrt);
 }
@@ -25,7 +26,10 @@ export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
  * @returns one for each of `wrt`, of its shape; zeros where nothing depends on it
  * @throws {TypeError} if an operation has no gradient
  */
-export function pullBack(from: readonly { readonly value: Value; readonly cotangent: Value }[], wrt: readonly Value[]): Value[] {
+export function pullBack(
+  from: readonly { readonly value: Value; readonly cotangent: Value }[],
+  wrt: readonly Value[],
+): Value[] {
   const nodes = nodesOf(from.map(({ value }) => value));
   const moving = new Set<Value>(wrt);
   for (const node of nodes)
@@ -52,9 +56,11 @@ export function pullBack(from: readonly { readonly value: Value; readonly cotang
     if (op.gradient === "unsupported") throw new TypeError(`the gradient of ${op.name} is not known`);
     const cotangents = outputs.map(total);
     const wants = (i: number): boolean => moving.has(inputs[i]!);
-    op.gradient({ inputs, outputs, cotangent: cotangents[0]!, cotangents, attributes, wants }).forEach((cotangent, i) => {
-      if (cotangent && wants(i)) contribute(inputs[i]!, cotangent);
-    });
+    op.gradient({ inputs, outputs, cotangent: cotangents[0]!, cotangents, attributes, wants }).forEach(
+      (cotangent, i) => {
+        if (cotangent && wants(i)) contribute(inputs[i]!, cotangent);
+      },
+    );
   }
   return wrt.map((value) => {
     const gradient = total(value);

@@ -10,7 +10,8 @@ import { scatterAdd, scatterAddOp } from "./ops/selection.ts";
  * means and sums then cost nothing going backward, and adding such a cotangent to another is one broadcast addition.
  */
 
-const sameShape = (a: readonly Dim[], b: readonly Dim[]): boolean => a.length === b.length && a.every((dim, i) => dim === b[i]);
+const sameShape = (a: readonly Dim[], b: readonly Dim[]): boolean =>
+  a.length === b.length && a.every((dim, i) => dim === b[i]);
 
 /** A cotangent with its value's whole shape. */
 export function full(cotangent: Value, shape: readonly Dim[]): Value {
@@ -32,17 +33,25 @@ export function sumTo(cotangent: Value, shape: readonly Dim[], target: readonly 
 /** `sumTo(a · b)`, in one pass over both where they have one shape. */
 export function sumProductTo(a: Value, b: Value, shape: readonly Dim[], target: readonly Dim[]): Value {
   const { axes } = repeated(a.shape, shape, target);
-  if (axes.length === 0 || !sameShape(a.shape, b.shape) || !sameShape(a.shape, shape)) return sumTo(mul(a, b), shape, target);
+  if (axes.length === 0 || !sameShape(a.shape, b.shape) || !sameShape(a.shape, shape))
+    return sumTo(mul(a, b), shape, target);
   return inRank(dot(a, b, axes), target);
 }
 
 /** The axes to sum over, and how often what a cotangent holds once stands for the elements that were repeated. */
-function repeated(own: readonly Dim[], shape: readonly Dim[], target: readonly Dim[]): { axes: number[]; factor: number } {
+function repeated(
+  own: readonly Dim[],
+  shape: readonly Dim[],
+  target: readonly Dim[],
+): { axes: number[]; factor: number } {
   const more = shape.length - target.length;
   const axes = shape.map((_, i) => i).filter((i) => i < more || (target[i - more] === 1 && shape[i] !== 1));
   const held = axes.filter((i) => own[i - shape.length + own.length] === shape[i]);
   const once = axes.filter((i) => !held.includes(i));
-  return { axes: held, factor: elementCount(staticShape({ dtype: "float32", shape: once.map((i) => shape[i]!) })) };
+  return {
+    axes: held,
+    factor: elementCount(staticShape({ dtype: "float32", shape: once.map((i) => shape[i]!) })),
+  };
 }
 
 /** Without the axes in front that the target does not have. */
@@ -53,7 +62,15 @@ function inRank(x: Value, target: readonly Dim[]): Value {
 /** Zeros that are made when the graph runs. */
 export function zerosOf(shape: readonly Dim[]): Value {
   const size = staticShape({ dtype: "float32", shape });
-  return size.length === 0 ? scalar(0) : expand(reshape(scalar(0), size.map(() => 1)), size);
+  return size.length === 0
+    ? scalar(0)
+    : expand(
+        reshape(
+          scalar(0),
+          size.map(() => 1),
+        ),
+        size,
+      );
 }
 
 /** The sum of a value's cotangents. Those that touch few elements are written into the sum of the others. */
@@ -67,7 +84,8 @@ export function sumOf(cotangents: readonly Value[]): Value {
   }, start);
 }
 
-const known = (value: Value): number => value.shape.reduce<number>((size, dim) => (typeof dim === "number" ? size * dim : size), 1);
+const known = (value: Value): number =>
+  value.shape.reduce<number>((size, dim) => (typeof dim === "number" ? size * dim : size), 1);
 
 /** Whether a value is zero but for what is scattered into it. */
 function isSparse(value: Value): boolean {

@@ -17,7 +17,10 @@ export function interpret(graph: Graph, feeds: ReadonlyMap<string, Tensor>): Rec
     if (source.kind === "node") return known.get(value)!;
     const fed = feeds.get(source.name) ?? (source.kind === "input" ? source.fallback : undefined);
     if (!fed) throw new Error(`the ${source.kind} ${source.name}, ${typeText(value)}, was not given`);
-    if (fed.shape.length !== value.shape.length || value.shape.some((dim, i) => typeof dim === "number" && dim !== fed.shape[i]))
+    if (
+      fed.shape.length !== value.shape.length ||
+      value.shape.some((dim, i) => typeof dim === "number" && dim !== fed.shape[i])
+    )
       throw new Error(`the ${source.kind} ${source.name} is ${typeText(value)}, not ${typeText(fed)}`);
     return fed;
   };
@@ -36,6 +39,11 @@ export function evaluate(op: Op, inputs: readonly Tensor[], attributes: Attribut
 
 /** Float constants of a graph that is fed float64 are widened, so that the whole runs in float64. */
 function alike(tensors: readonly Tensor[], values: readonly Value[]): Tensor[] {
-  if (!tensors.some((t) => t.dtype === "float64") || values.some((v) => v.dtype === "float64")) return [...tensors];
-  return tensors.map((t) => (t.dtype === "float32" ? { dtype: "float64", shape: t.shape, data: Float64Array.from(t.data as Float32Array) } : t));
+  if (!tensors.some((t) => t.dtype === "float64") || values.some((v) => v.dtype === "float64"))
+    return [...tensors];
+  return tensors.map((t) =>
+    t.dtype === "float32"
+      ? { dtype: "float64", shape: t.shape, data: Float64Array.from(t.data as Float32Array) }
+      : t,
+  );
 }

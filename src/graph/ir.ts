@@ -51,7 +51,12 @@ export function input(name: string, dtype: DType, shape: readonly Dim[], fallbac
 }
 
 /** A weight, by its state-dict name. Running statistics and counters are not trainable. */
-export function parameter(name: string, shape: readonly number[], trainable = true, dtype: DType = "float32"): Value {
+export function parameter(
+  name: string,
+  shape: readonly number[],
+  trainable = true,
+  dtype: DType = "float32",
+): Value {
   return { dtype, shape, source: { kind: "parameter", name, trainable } };
 }
 
@@ -91,7 +96,8 @@ export function graphNodes(graph: Graph): Node[] {
 export function graphParameters(graph: Graph): Value[] {
   const found = new Map<string, Value>();
   const note = (value: Value): void => {
-    if (value.source.kind === "parameter" && !found.has(value.source.name)) found.set(value.source.name, value);
+    if (value.source.kind === "parameter" && !found.has(value.source.name))
+      found.set(value.source.name, value);
   };
   for (const node of graphNodes(graph)) node.inputs.forEach(note);
   Object.values(graph.outputs).forEach(note);
@@ -116,7 +122,8 @@ export function producerOf(value: Value): Node | undefined {
 /** A shape with every size known. */
 export function staticShape(value: Type): number[] {
   return value.shape.map((dim) => {
-    if (typeof dim !== "number") throw new TypeError(`the size ${dim} of [${value.shape.join(", ")}] is only known when the graph runs`);
+    if (typeof dim !== "number")
+      throw new TypeError(`the size ${dim} of [${value.shape.join(", ")}] is only known when the graph runs`);
     return dim;
   });
 }

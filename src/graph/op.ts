@@ -73,14 +73,25 @@ export interface EmitContext<A extends Attributes = Attributes> {
   /** Adds an ONNX node and returns the name of its (first) output. */
   node(operator: string, inputs: readonly string[], attributes?: OnnxAttributes, domain?: string): string;
   /** The same for an operator of several outputs. */
-  nodes(operator: string, inputs: readonly string[], outputs: number, attributes?: OnnxAttributes, domain?: string): string[];
+  nodes(
+    operator: string,
+    inputs: readonly string[],
+    outputs: number,
+    attributes?: OnnxAttributes,
+    domain?: string,
+  ): string[];
   /** The name of a tensor that is part of the model; equal small ones are shared. */
   constant(tensor: Tensor): string;
 }
 
 export type Dialect = "onnx" | "onnxruntime";
 export type OnnxAttributes = Readonly<Record<string, OnnxAttribute | undefined>>;
-export type OnnxAttribute = { int: number } | { float: number } | { ints: readonly number[] } | { floats: readonly number[] } | { text: string };
+export type OnnxAttribute =
+  | { int: number }
+  | { float: number }
+  | { ints: readonly number[] }
+  | { floats: readonly number[] }
+  | { text: string };
 
 /** An operation from its parts; rules that are missing are compile errors. */
 export function defineOp<A extends Attributes = {}>(name: string, record: Omit<Op<A>, "name">): Op<A> {
@@ -92,7 +103,9 @@ export function applyAll<A extends Attributes>(op: Op<A>, inputs: readonly Value
   const types = [op.infer(inputs, attributes)].flat() as Type[];
   const outputs: Value[] = [];
   const node: Node = { op: op as Op, inputs, attributes, outputs };
-  types.forEach(({ dtype, shape }, output) => outputs.push({ dtype, shape, source: { kind: "node", node, output } }));
+  types.forEach(({ dtype, shape }, output) =>
+    outputs.push({ dtype, shape, source: { kind: "node", node, output } }),
+  );
   return outputs;
 }
 

@@ -1,12 +1,29 @@
 import { expect, it } from "vitest";
 import { int64 } from "../tensor/index.ts";
-import { add, constant, conv2d, input, maxPool2d, mul, parameter, printGraph, swish, topK, type Graph } from "./index.ts";
+import {
+  add,
+  constant,
+  conv2d,
+  input,
+  maxPool2d,
+  mul,
+  parameter,
+  printGraph,
+  swish,
+  topK,
+  type Graph,
+} from "./index.ts";
 
 it("prints a graph as text: sources, then one line a node, then outputs", () => {
   const image = input("image", "float32", ["N", 3, 8, 8]);
-  const x = swish(conv2d(image, parameter("stem.weight", [4, 3, 3, 3]), parameter("stem.bias", [4]), { stride: 2 }));
+  const x = swish(
+    conv2d(image, parameter("stem.weight", [4, 3, 3, 3]), parameter("stem.bias", [4]), { stride: 2 }),
+  );
   const best = topK(mul(maxPool2d(x, { kernel: 3, stride: 2 }), 0.5), constant(int64([2])), "k");
-  const graph: Graph = { inputs: [image], outputs: { features: x, best: best.values, twice: add(x, x), again: x } };
+  const graph: Graph = {
+    inputs: [image],
+    outputs: { features: x, best: best.values, twice: add(x, x), again: x },
+  };
   expect(printGraph(graph)).toMatchInlineSnapshot(`
     "input image: float32[N, 3, 8, 8]
     parameter stem.weight: float32[4, 3, 3, 3]

@@ -27,7 +27,9 @@ export function printGraph(graph: Graph): string {
   };
   graphNodes(graph).forEach(({ op, inputs, outputs, attributes }, i) => {
     outputs.forEach((output, k) => names.set(output, outputs.length === 1 ? `%${i}` : `%${i}.${k}`));
-    const told = Object.entries(attributes).map(([key, value]) => ` ${key}=${Array.isArray(value) ? `[${value.join(", ")}]` : value}`);
+    const told = Object.entries(attributes).map(
+      ([key, value]) => ` ${key}=${Array.isArray(value) ? `[${value.join(", ")}]` : value}`,
+    );
     const left = outputs.map((output) => `${name(output)}: ${typeText(output)}`).join(", ");
     lines.push(`${left} = ${op.name}(${inputs.map(name).join(", ")})${told.join("")}`);
   });

@@ -277,7 +277,8 @@ function attributeProto(name: string, value: OnnxAttribute): MessageInitShape<ty
   if ("int" in value) return { name, type: AttributeProto_AttributeType.INT, i: BigInt(value.int) };
   if ("float" in value) return { name, type: AttributeProto_AttributeType.FLOAT, f: value.float };
   if ("ints" in value) return { name, type: AttributeProto_AttributeType.INTS, ints: value.ints.map(BigInt) };
-  if ("floats" in value) return { name, type: AttributeProto_AttributeType.FLOATS, floats: [...value.floats] };
+  if ("floats" in value)
+    return { name, type: AttributeProto_AttributeType.FLOATS, floats: [...value.floats] };
   return { name, type: AttributeProto_AttributeType.STRING, s: new TextEncoder().encode(value.text) };
 }
 

@@ -30,7 +30,11 @@ export function onnxRuntime(name: string, load: () => Promise<OrtModule>, cpu = 
       const ort = await load();
       const native = cpu === "cpu" && (options.device ?? "cpu") === "cpu";
       const channelBlock = native ? await (block ??= findChannelBlock(ort)) : 0;
-      if (options.optimise === false) return openSession(ort, toOnnx(graph, { dialect: "onnxruntime", channelBlock }).model, { ...options, cpu });
+      if (options.optimise === false)
+        return openSession(ort, toOnnx(graph, { dialect: "onnxruntime", channelBlock }).model, {
+          ...options,
+          cpu,
+        });
       const laidOut = channelBlock > 0 ? blockLayout(graph, channelBlock) : graph;
       const { model } = toOnnx(laidOut, { dialect: "onnxruntime" });
       return openSession(ort, model, { ...options, cpu, layout: laidOut === graph });
@@ -44,7 +48,12 @@ async function findChannelBlock(ort: OrtModule): Promise<number> {
   const { model } = toOnnx({ inputs: [x], outputs: { y: blockedProbe(x) } }, { dialect: "onnxruntime" });
   try {
     const session = await openSession(ort, model, { threads: 1, optimise: false });
-    const { y } = await session.run({ x: float32(Float32Array.from({ length: 32 }, (_, i) => i), [1, 16, 1, 2]) });
+    const { y } = await session.run({
+      x: float32(
+        Float32Array.from({ length: 32 }, (_, i) => i),
+        [1, 16, 1, 2],
+      ),
+    });
     await session.dispose();
     const order = y!.data as Float32Array;
     const found = order.indexOf(1);
@@ -70,7 +79,9 @@ export async function openSession(
   const device = options.device ?? "cpu";
   const settings: InferenceSession.SessionOptions = {
     executionProviders: [device === "cpu" ? (options.cpu ?? "cpu") : providers[device]],
-    graphOptimizationLevel: options.optimise === false ? "disabled" : options.layout === false ? "extended" : "all",
+    graphOptimizationLevel:
+      options.optimise === false ? "disabled" : options.layout === false ? "extended" : "all",
+    enableMemPattern: options.planMemory !== false,
     logSeverityLevel: 3,
     ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads }),
     ...(options.profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: options.profile }),

@@ -23,6 +23,8 @@ export interface RuntimeOptions {
   readonly device?: Device;
   /** Whether the engine rewrites the graph before it runs; default true. A graph of thousands of nodes that is emitted as it should run is ready sooner without. */
   readonly optimise?: boolean;
+  /** Whether the engine lays out the memory of a run in one piece, from the second run on; it keeps that of the first too. Default true. */
+  readonly planMemory?: boolean;
   /** Where the engine writes its profile (JSON, Chrome's trace format); default: nowhere. */
   readonly profile?: string;
 }

@@ -12,7 +12,11 @@ import { float32 } from "../../tensor/index.ts";
 function alike(name: string, inputs: readonly Type[]): Type {
   const [x] = inputs;
   for (const other of inputs)
-    if (other.dtype !== x!.dtype || other.shape.length !== x!.shape.length || other.shape.some((dim, i) => dim !== x!.shape[i]))
+    if (
+      other.dtype !== x!.dtype ||
+      other.shape.length !== x!.shape.length ||
+      other.shape.some((dim, i) => dim !== x!.shape[i])
+    )
       throw mismatch(name, inputs, "it wants tensors of one type and shape");
   return x!;
 }
@@ -50,7 +54,11 @@ export const relu6GradientOp = defineOp("relu6Gradient", {
   emit: (e) => {
     const [x, dy] = e.inputs as [string, string];
     const [zero, six] = [e.constant(float32([0], [])), e.constant(float32([6], []))];
-    return e.node("Where", [e.node("And", [e.node("Greater", [x, zero]), e.node("Less", [x, six])]), dy, zero]);
+    return e.node("Where", [
+      e.node("And", [e.node("Greater", [x, zero]), e.node("Less", [x, six])]),
+      dy,
+      zero,
+    ]);
   },
   gradient: ({ inputs: [x], cotangent }) => [undefined, relu6Gradient(x!, cotangent)],
   properties: { elementwise: true },

@@ -15,7 +15,8 @@ const channelTypes = (x: Type): Type => ({ dtype: x.dtype, shape: [x.shape[1]!] 
 function forEachChannel(x: Tensor, visit: (at: number, channel: number) => void): void {
   const [n, c, ...rest] = x.shape;
   const area = rest.reduce((product, size) => product * size, 1);
-  for (let plane = 0, at = 0; plane < n! * c!; plane++) for (let i = 0; i < area; i++) visit(at++, plane % c!);
+  for (let plane = 0, at = 0; plane < n! * c!; plane++)
+    for (let i = 0; i < area; i++) visit(at++, plane % c!);
 }
 
 /**
@@ -25,8 +26,15 @@ function forEachChannel(x: Tensor, visit: (at: number, channel: number) => void)
 export const batchNormTrainingOp = defineOp<{ epsilon: number }>("batchNormTraining", {
   infer: (inputs) => {
     const [x, gamma, beta] = inputs;
-    if (x!.shape.length !== 4 || [gamma, beta].some((v) => v!.shape.length !== 1 || v!.shape[0] !== x!.shape[1]))
-      throw mismatch("batchNormTraining", inputs, "it wants [N, C, h, w], and γ and β of one element per channel");
+    if (
+      x!.shape.length !== 4 ||
+      [gamma, beta].some((v) => v!.shape.length !== 1 || v!.shape[0] !== x!.shape[1])
+    )
+      throw mismatch(
+        "batchNormTraining",
+        inputs,
+        "it wants [N, C, h, w], and γ and β of one element per channel",
+      );
     return [x!, channelTypes(x!), channelTypes(x!)];
   },
   evaluate: ([x, gamma, beta], { epsilon }) => {
@@ -37,8 +45,16 @@ export const batchNormTrainingOp = defineOp<{ epsilon: number }>("batchNormTrain
     forEachChannel(x!, (at, k) => (mean![k]! += source![at]! / count));
     forEachChannel(x!, (at, k) => (variance![k]! += (source![at]! - mean![k]!) ** 2 / count));
     const data = allocate(x!.dtype, source!.length) as Float64Array;
-    forEachChannel(x!, (at, k) => (data[at] = ((source![at]! - mean![k]!) / Math.sqrt(variance![k]! + epsilon)) * g![k]! + b![k]!));
-    return [tensor(x!.dtype, x!.shape, data as never), tensor(x!.dtype, [channels], mean as never), tensor(x!.dtype, [channels], variance as never)];
+    forEachChannel(
+      x!,
+      (at, k) =>
+        (data[at] = ((source![at]! - mean![k]!) / Math.sqrt(variance![k]! + epsilon)) * g![k]! + b![k]!),
+    );
+    return [
+      tensor(x!.dtype, x!.shape, data as never),
+      tensor(x!.dtype, [channels], mean as never),
+      tensor(x!.dtype, [channels], variance as never),
+    ];
   },
   emit: (e) => {
     const [x, gamma, beta] = e.inputs as [string, string, string];
@@ -47,20 +63,40 @@ export const batchNormTrainingOp = defineOp<{ epsilon: number }>("batchNormTrain
     const mean = e.node("Mul", [channelSum(e, x), e.constant(float32([1 / count], []))]);
     const square = e.node("Mul", [channelDot(e, x, x, shape), e.constant(float32([1 / count], []))]);
     // Rounding may take E[x²] − mean² below zero where a channel hardly varies.
-    const variance = e.node("Max", [e.node("Sub", [square, e.node("Mul", [mean, mean])]), e.constant(float32([0], []))]);
-    const y = e.node("BatchNormalization", [x, gamma, beta, mean, variance], { epsilon: { float: e.attributes.epsilon } });
+    const variance = e.node("Max", [
+      e.node("Sub", [square, e.node("Mul", [mean, mean])]),
+      e.constant(float32([0], [])),
+    ]);
+    const y = e.node("BatchNormalization", [x, gamma, beta, mean, variance], {
+      epsilon: { float: e.attributes.epsilon },
+    });
     return [y, mean, variance];
   },
-  gradient: ({ inputs: [x, gamma], outputs: [y, mean, variance], attributes: { epsilon }, cotangents: [dy, dMean, dVariance], wants }) => {
+  gradient: ({
+    inputs: [x, gamma],
+    outputs: [y, mean, variance],
+    attributes: { epsilon },
+    cotangents: [dy, dMean, dVariance],
+    wants,
+  }) => {
     if (dMean || dVariance) throw new TypeError("batch statistics are not differentiated");
-    const [dx, dGamma, dBeta] = applyAll(batchNormTrainingGradientOp, [x!, full(dy!, y!.shape), gamma!, mean!, variance!], { epsilon });
+    const [dx, dGamma, dBeta] = applyAll(
+      batchNormTrainingGradientOp,
+      [x!, full(dy!, y!.shape), gamma!, mean!, variance!],
+      { epsilon },
+    );
     return [wants(0) ? dx : undefined, wants(1) ? dGamma : undefined, wants(2) ? dBeta : undefined];
   },
   properties: {},
 });
 
 /** Batch normalisation by the statistics of the batch; the mean and the biased variance, `[C]`, come out too. */
-export function batchNormTraining(x: Value, gamma: Value, beta: Value, epsilon = 1e-3): { y: Value; mean: Value; variance: Value } {
+export function batchNormTraining(
+  x: Value,
+  gamma: Value,
+  beta: Value,
+  epsilon = 1e-3,
+): { y: Value; mean: Value; variance: Value } {
   const [y, mean, variance] = applyAll(batchNormTrainingOp, [x, gamma, beta], { epsilon });
   return { y: y!, mean: mean!, variance: variance! };
 }
@@ -72,7 +108,8 @@ export function batchNormTraining(x: Value, gamma: Value, beta: Value, epsilon =
 export const batchNormTrainingGradientOp = defineOp<{ epsilon: number }>("batchNormTrainingGradient", {
   infer: (inputs) => {
     const [x, dy, gamma] = inputs;
-    if (inputs.length !== 5 || x!.shape.length !== 4 || x!.shape.some((dim, i) => dim !== dy!.shape[i])) throw mismatch("batchNormTrainingGradient", inputs, "it wants x, dy, γ, mean and variance");
+    if (inputs.length !== 5 || x!.shape.length !== 4 || x!.shape.some((dim, i) => dim !== dy!.shape[i]))
+      throw mismatch("batchNormTrainingGradient", inputs, "it wants x, dy, γ, mean and variance");
     return [x!, gamma!, gamma!];
   },
   evaluate: ([x, dy, gamma, mean, variance], { epsilon }) => {
@@ -87,9 +124,15 @@ export const batchNormTrainingGradientOp = defineOp<{ epsilon: number }>("batchN
     });
     const dx = allocate(x!.dtype, source!.length) as Float64Array;
     forEachChannel(x!, (at, k) => {
-      dx[at] = (g![k]! / Math.sqrt(v![k]! + epsilon)) * (from![at]! - dBeta![k]! / count - (normal(at, k) * dGamma![k]!) / count);
+      dx[at] =
+        (g![k]! / Math.sqrt(v![k]! + epsilon)) *
+        (from![at]! - dBeta![k]! / count - (normal(at, k) * dGamma![k]!) / count);
     });
-    return [tensor(x!.dtype, x!.shape, dx as never), tensor(x!.dtype, [channels], dGamma as never), tensor(x!.dtype, [channels], dBeta as never)];
+    return [
+      tensor(x!.dtype, x!.shape, dx as never),
+      tensor(x!.dtype, [channels], dGamma as never),
+      tensor(x!.dtype, [channels], dBeta as never),
+    ];
   },
   emit: (e) => {
     const [x, dy, gamma, mean, variance] = e.inputs as [string, string, string, string, string];
@@ -123,5 +166,9 @@ function channelSum(e: EmitContext, x: string): string {
 /** Sums of products over pictures and places, `[C]`. */
 function channelDot(e: EmitContext, a: string, b: string, [n, c, h, w]: readonly number[]): string {
   const { sums, lanes } = rowDots(e, a, b, n! * c!, h! * w!);
-  return e.node("ReduceSum", [e.node("Reshape", [sums, e.constant(int64([n!, c!, lanes]))]), e.constant(int64([0, 2]))], { keepdims: { int: 0 } });
+  return e.node(
+    "ReduceSum",
+    [e.node("Reshape", [sums, e.constant(int64([n!, c!, lanes]))]), e.constant(int64([0, 2]))],
+    { keepdims: { int: 0 } },
+  );
 }

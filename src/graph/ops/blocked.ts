@@ -45,7 +45,10 @@ export function blockedKernel(
   let rows = e.node("Reshape", [kernel, ints(channels / e.channelBlock, e.channelBlock, kh * kw)]);
   if (places.length !== kh * kw || places.some((place, i) => place !== i))
     rows = e.node("Gather", [rows, ints(...places)], { axis: { int: 2 } });
-  return e.node("Reshape", [e.node("Transpose", [rows], { perm: { ints: [0, 2, 1] } }), ints(channels, 1, ...size)]);
+  return e.node("Reshape", [
+    e.node("Transpose", [rows], { perm: { ints: [0, 2, 1] } }),
+    ints(channels, 1, ...size),
+  ]);
 }
 
 /** A depthwise convolution of features in blocks by a kernel in blocks. */
@@ -75,7 +78,13 @@ export function blockedDepthwise(
  * In blocks, a row is taken for `block` channels of `columns / block` places, in memory's order, which is all the same
  * to a sum; a long row is cut so that threads share it.
  */
-export function rowDots(e: EmitContext, a: string, b: string, rows: number, columns: number): { sums: string; lanes: number } {
+export function rowDots(
+  e: EmitContext,
+  a: string,
+  b: string,
+  rows: number,
+  columns: number,
+): { sums: string; lanes: number } {
   const ints = (...values: number[]): string => e.constant(int64(values));
   const block = e.channelBlock;
   if (block === 0 || columns % block !== 0 || e.types[0]!.dtype !== "float32")

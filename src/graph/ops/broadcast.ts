@@ -1,4 +1,12 @@
-import { allocate, elementCount, strides, tensor, type DType, type Shape, type Tensor } from "../../tensor/index.ts";
+import {
+  allocate,
+  elementCount,
+  strides,
+  tensor,
+  type DType,
+  type Shape,
+  type Tensor,
+} from "../../tensor/index.ts";
 import type { Dim, Type } from "../ir.ts";
 import { mismatch } from "../op.ts";
 

@@ -27,7 +27,8 @@ function permuted(x: Tensor, block: number, channels: number, intoBlocks: boolea
   for (let b = 0; b < n; b++)
     for (let c = 0; c < Math.min(from, channels); c++)
       for (let i = 0; i < area; i++) {
-        const blocked = (b * (intoBlocks ? channels : from) + c - (c % block)) * area + i * block + (c % block);
+        const blocked =
+          (b * (intoBlocks ? channels : from) + c - (c % block)) * area + i * block + (c % block);
         const plain = (b * (intoBlocks ? from : channels) + c) * area + i;
         if (intoBlocks) data[blocked] = source[plain]!;
         else data[plain] = source[blocked]!;
@@ -42,8 +43,12 @@ interface BlockAttributes extends Attributes {
 /** A map `[N, C, h, w]` brought into blocks; C must be a multiple of 4. */
 export const reorderInputOp = defineOp<BlockAttributes>("reorderInput", {
   infer: ([x], { block }) => {
-    if (x!.shape.length !== 4 || (x!.shape[1] as number) % 4 !== 0) throw mismatch("reorderInput", [x!], "it wants [N, C, h, w], C a multiple of 4");
-    return { dtype: x!.dtype, shape: [x!.shape[0]!, wholeBlocks(x!.shape[1] as number, block), ...x!.shape.slice(2)] };
+    if (x!.shape.length !== 4 || (x!.shape[1] as number) % 4 !== 0)
+      throw mismatch("reorderInput", [x!], "it wants [N, C, h, w], C a multiple of 4");
+    return {
+      dtype: x!.dtype,
+      shape: [x!.shape[0]!, wholeBlocks(x!.shape[1] as number, block), ...x!.shape.slice(2)],
+    };
   },
   evaluate: ([x], { block }, [type]) => permuted(x!, block, type!.shape[1] as number, true),
   emit: (e) => e.node("ReorderInput", e.inputs, {}, domain),
@@ -117,12 +122,17 @@ export const blockedConvOp = defineOp<BlockedConvolution>("blockedConv", {
     const { block, layout, groups, activation } = attributes;
     const channels = x!.shape[1]!;
     const plain = layout === "both" || groups > 1 ? permuted(x!, block, channels, false) : x!;
-    const result = conv2dOp.evaluate([plain, plainFilter(filter!, layout, block), bias!], attributes as never, types) as Tensor;
+    const result = conv2dOp.evaluate(
+      [plain, plainFilter(filter!, layout, block), bias!],
+      attributes as never,
+      types,
+    ) as Tensor;
     const blocked = permuted(result, block, result.shape[1]!, true);
     const data = blocked.data as Float64Array;
     for (let i = 0; i < data.length; i++) {
       const value = data[i]! + ((sum?.data as Float64Array | undefined)?.[i] ?? 0);
-      data[i] = activation === "" ? value : Math.min(Math.max(value, 0), activation === "relu6" ? 6 : Infinity);
+      data[i] =
+        activation === "" ? value : Math.min(Math.max(value, 0), activation === "relu6" ? 6 : Infinity);
     }
     return blocked;
   },
@@ -159,37 +169,58 @@ export const blockedMaxPoolOp = defineOp<BlockedPool>("blockedMaxPool", {
   evaluate: ([x], attributes, types) => {
     const { block } = attributes;
     const plain = permuted(x!, block, x!.shape[1]!, false);
-    return permuted(maxPool2dOp.evaluate([plain], attributes as never, types) as Tensor, block, x!.shape[1]!, true);
+    return permuted(
+      maxPool2dOp.evaluate([plain], attributes as never, types) as Tensor,
+      block,
+      x!.shape[1]!,
+      true,
+    );
   },
   emit: (e) => {
     const { kernel, stride, pads } = e.attributes;
-    return e.node("MaxPool", e.inputs, { kernel_shape: { ints: kernel }, strides: { ints: stride }, pads: { ints: pads } }, domain);
+    return e.node(
+      "MaxPool",
+      e.inputs,
+      { kernel_shape: { ints: kernel }, strides: { ints: stride }, pads: { ints: pads } },
+      domain,
+    );
   },
   gradient: "none",
   properties: {},
 });
 
 /** A blocked map repeated by whole factors, rows and columns. */
-export const blockedRepeatOp = defineOp<BlockAttributes & { readonly factors: readonly [number, number] }>("blockedRepeat", {
-  infer: ([x], { factors }) => ({
-    dtype: x!.dtype,
-    shape: [x!.shape[0]!, x!.shape[1]!, (x!.shape[2] as number) * factors[0], (x!.shape[3] as number) * factors[1]],
-  }),
-  evaluate: ([x], { block, factors }, [type]) => {
-    const [n, c, h, w] = type!.shape as [number, number, number, number];
-    const data = allocate(x!.dtype, n * c * h * w) as Float64Array;
-    const [, , fromH, fromW] = x!.shape as [number, number, number, number];
-    for (let plane = 0, at = 0; plane < (n * c) / block; plane++)
-      for (let i = 0; i < h; i++)
-        for (let j = 0; j < w; j++)
-          for (let q = 0; q < block; q++)
-            data[at++] = (x!.data as Float64Array)[((plane * fromH + Math.floor(i / factors[0])) * fromW + Math.floor(j / factors[1])) * block + q]!;
-    return tensor(x!.dtype, [n, c, h, w], data as never);
+export const blockedRepeatOp = defineOp<BlockAttributes & { readonly factors: readonly [number, number] }>(
+  "blockedRepeat",
+  {
+    infer: ([x], { factors }) => ({
+      dtype: x!.dtype,
+      shape: [
+        x!.shape[0]!,
+        x!.shape[1]!,
+        (x!.shape[2] as number) * factors[0],
+        (x!.shape[3] as number) * factors[1],
+      ],
+    }),
+    evaluate: ([x], { block, factors }, [type]) => {
+      const [n, c, h, w] = type!.shape as [number, number, number, number];
+      const data = allocate(x!.dtype, n * c * h * w) as Float64Array;
+      const [, , fromH, fromW] = x!.shape as [number, number, number, number];
+      for (let plane = 0, at = 0; plane < (n * c) / block; plane++)
+        for (let i = 0; i < h; i++)
+          for (let j = 0; j < w; j++)
+            for (let q = 0; q < block; q++)
+              data[at++] = (x!.data as Float64Array)[
+                ((plane * fromH + Math.floor(i / factors[0])) * fromW + Math.floor(j / factors[1])) * block +
+                  q
+              ]!;
+      return tensor(x!.dtype, [n, c, h, w], data as never);
+    },
+    emit: (e) => e.node("Upsample", e.inputs, { scales: { ints: [1, 1, ...e.attributes.factors] } }, domain),
+    gradient: "none",
+    properties: {},
   },
-  emit: (e) => e.node("Upsample", e.inputs, { scales: { ints: [1, 1, ...e.attributes.factors] } }, domain),
-  gradient: "none",
-  properties: {},
-});
+);
 
 /** Mean of each channel of a blocked map, `[N, C, 1, 1]`: blocked or not is the same there. */
 export const blockedMeanOp = defineOp<BlockAttributes>("blockedMean", {
@@ -213,20 +244,23 @@ export const blockedMeanOp = defineOp<BlockAttributes>("blockedMean", {
 export const blockedScaleOp = defineOp<BlockAttributes>("blockedScale", {
   infer: (inputs) => {
     const [x, factors] = inputs;
-    if (factors!.shape[1] !== x!.shape[1]) throw mismatch("blockedScale", inputs, "it wants [N, C, h, w] and [N, C, 1, 1]");
+    if (factors!.shape[1] !== x!.shape[1])
+      throw mismatch("blockedScale", inputs, "it wants [N, C, h, w] and [N, C, 1, 1]");
     return x!;
   },
   evaluate: ([x, factors], { block }) => {
     const [n, c, h, w] = x!.shape as [number, number, number, number];
     const data = (x!.data as Float64Array).slice();
     for (let plane = 0, at = 0; plane < (n * c) / block; plane++)
-      for (let i = 0; i < h * w; i++) for (let q = 0; q < block; q++) data[at++]! *= (factors!.data as Float64Array)[plane * block + q]!;
+      for (let i = 0; i < h * w; i++)
+        for (let q = 0; q < block; q++) data[at++]! *= (factors!.data as Float64Array)[plane * block + q]!;
     return tensor(x!.dtype, x!.shape, data as never);
   },
   emit: (e) => {
     const { block } = e.attributes;
     const [n, c, h, w] = e.types[0]!.shape as [number, number, number, number];
-    const shape = (...sizes: number[]): string => e.constant(tensor("int64", [sizes.length], BigInt64Array.from(sizes, BigInt)));
+    const shape = (...sizes: number[]): string =>
+      e.constant(tensor("int64", [sizes.length], BigInt64Array.from(sizes, BigInt)));
     const map = e.node("Reshape", [e.inputs[0]!, shape(n, c / block, h * w, block)]);
     const factors = e.node("Reshape", [e.inputs[1]!, shape(n, c / block, 1, block)]);
     return e.node("Reshape", [e.node("Mul", [map, factors]), shape(n, c, h, w)]);
@@ -242,13 +276,15 @@ export const scaledFilterOp = defineOp<BlockAttributes>("scaledFilter", {
     const [o, i] = filter!.shape as [number, number, number, number];
     const data = (filter!.data as Float64Array).slice();
     for (let k = 0, at = 0; k < o / block; k++)
-      for (let q = 0; q < i; q++) for (let b = 0; b < block; b++) data[at++]! *= (factors!.data as Float64Array)[q]!;
+      for (let q = 0; q < i; q++)
+        for (let b = 0; b < block; b++) data[at++]! *= (factors!.data as Float64Array)[q]!;
     return tensor(filter!.dtype, filter!.shape, data as never);
   },
   emit: (e) => {
     const { block } = e.attributes;
     const [o, i] = e.types[0]!.shape as [number, number, number, number];
-    const shape = (...sizes: number[]): string => e.constant(tensor("int64", [sizes.length], BigInt64Array.from(sizes, BigInt)));
+    const shape = (...sizes: number[]): string =>
+      e.constant(tensor("int64", [sizes.length], BigInt64Array.from(sizes, BigInt)));
     const filter = e.node("Reshape", [e.inputs[0]!, shape(o / block, i, block)]);
     const factors = e.node("Reshape", [e.inputs[1]!, shape(1, i, 1)]);
     return e.node("Reshape", [e.node("Mul", [filter, factors]), shape(o, i, 1, 1)]);

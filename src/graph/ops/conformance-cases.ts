@@ -35,7 +35,11 @@ export interface ConformanceCase {
 
 const f = (shape: Shape, draw: Draw = "normal"): CaseInput => ({ dtype: "float32", shape, draw });
 const whole = (shape: Shape, draw: Draw): CaseInput => ({ dtype: "int64", shape, draw });
-const of = (inputs: readonly CaseInput[], attributes: Attributes = {}, more: Partial<ConformanceCase> = {}): ConformanceCase => ({ inputs, attributes, ...more });
+const of = (
+  inputs: readonly CaseInput[],
+  attributes: Attributes = {},
+  more: Partial<ConformanceCase> = {},
+): ConformanceCase => ({ inputs, attributes, ...more });
 
 /** The same case for one picture, for three, and for none. */
 const batches = (make: (n: number) => ConformanceCase): ConformanceCase[] => [1, 3, 0].map(make);
@@ -53,7 +57,10 @@ const binary = (draw: Draw = "distinct"): ConformanceCase[] => [
   of([f([1, 3, 1, 1], draw), f([2, 3, 2, 5], draw)]),
   of([f([0, 3], draw), f([1, 3], draw)]),
 ];
-const wholePairs: ConformanceCase[] = [of([whole([5], { below: 3 }), whole([5], { below: 3 })]), of([whole([2, 3], { below: 4 }), whole([], { below: 4 })])];
+const wholePairs: ConformanceCase[] = [
+  of([whole([5], { below: 3 }), whole([5], { below: 3 })]),
+  of([whole([2, 3], { below: 4 }), whole([], { below: 4 })]),
+];
 
 const inBlocks = { notInEngine: "the engine's block depends on the processor" };
 const blockedWindow = (layout: string, groups: number, activation: string): Attributes => ({
@@ -77,7 +84,11 @@ const poolGradients: ConformanceCase[] = [
   of([f([1, 3, 7, 5], "distinct"), f([1, 3, 4, 3])], { ...pool, pads: [1, 1, 1, 1] }),
   of([f([2, 2, 6, 6], "distinct"), f([2, 2, 3, 3])], { kernel: [2, 2], stride: [2, 2], pads: [0, 0, 0, 0] }),
   of([f([2, 1, 9, 7], "distinct"), f([2, 1, 2, 4])], { kernel: [5, 3], stride: [4, 2], pads: [0, 1, 1, 1] }),
-  of([f([1, 1, 3, 3], [1, 1, 1, 1, 1, 1, 1, 1, 1]), f([1, 1, 3, 3])], { kernel: [3, 3], stride: [1, 1], pads: [1, 1, 1, 1] }),
+  of([f([1, 1, 3, 3], [1, 1, 1, 1, 1, 1, 1, 1, 1]), f([1, 1, 3, 3])], {
+    kernel: [3, 3],
+    stride: [1, 1],
+    pads: [1, 1, 1, 1],
+  }),
   of([f([1, 2, 2, 2], "distinct"), f([1, 2, 1, 1])], { kernel: [3, 3], stride: [2, 2], pads: [0, 0, 1, 1] }),
 ];
 
@@ -116,11 +127,20 @@ const convolutions: readonly (readonly [x: Shape, kernel: Shape, attributes: Par
   [[1, 2, 6, 6], [2, 2, 1, 1], { stride: [2, 2] }],
   ...wide,
 ];
-const convolutionGradients = (make: (x: Shape, kernel: Shape, y: Shape, attributes: Attributes) => ConformanceCase): ConformanceCase[] =>
+const convolutionGradients = (
+  make: (x: Shape, kernel: Shape, y: Shape, attributes: Attributes) => ConformanceCase,
+): ConformanceCase[] =>
   convolutions.map(([x, kernel, given]) => {
     const attributes = { ...window, ...given };
     const side = (axis: number): number =>
-      Math.floor((x[axis + 2]! + attributes.pads[axis]! + attributes.pads[axis + 2]! - (kernel[axis + 2]! - 1) * attributes.dilation[axis]! - 1) / attributes.stride[axis]!) + 1;
+      Math.floor(
+        (x[axis + 2]! +
+          attributes.pads[axis]! +
+          attributes.pads[axis + 2]! -
+          (kernel[axis + 2]! - 1) * attributes.dilation[axis]! -
+          1) /
+          attributes.stride[axis]!,
+      ) + 1;
     return make(x, kernel, [x[0]!, kernel[0]!, side(0), side(1)], attributes);
   });
 
@@ -193,18 +213,27 @@ export const conformanceCases: Readonly<Record<string, readonly ConformanceCase[
     of([f([0])], { to: "int64" }),
   ],
   conv2d: [
-    ...batches((n) => of([f([n, 3, 8, 8]), f([4, 3, 3, 3]), f([4])], { ...window, stride: [2, 2], pads: [0, 0, 1, 1] })),
+    ...batches((n) =>
+      of([f([n, 3, 8, 8]), f([4, 3, 3, 3]), f([4])], { ...window, stride: [2, 2], pads: [0, 0, 1, 1] }),
+    ),
     ...batches((n) => of([f([n, 4, 5, 6]), f([4, 1, 3, 3])], { ...window, pads: [1, 1, 1, 1], groups: 4 })),
     of([f([2, 5, 4, 3]), f([6, 5, 1, 1])], window),
     of([f([1, 5, 1, 1]), f([2, 5, 1, 1]), f([2])], window),
-    of([f([2, 4, 7, 9]), f([6, 2, 3, 3]), f([6])], { ...window, stride: [2, 2], pads: [1, 1, 1, 1], groups: 2 }),
+    of([f([2, 4, 7, 9]), f([6, 2, 3, 3]), f([6])], {
+      ...window,
+      stride: [2, 2],
+      pads: [1, 1, 1, 1],
+      groups: 2,
+    }),
     of([f([2, 3, 8, 8]), f([3, 1, 5, 5])], { ...window, stride: [2, 2], pads: [1, 1, 2, 2], groups: 3 }),
     of([f([2, 3, 7, 7]), f([3, 1, 5, 5])], { ...window, stride: [2, 2], pads: [2, 2, 2, 2], groups: 3 }),
     of([f([1, 3, 9, 8]), f([2, 3, 3, 2])], { ...window, dilation: [2, 1], pads: [2, 0, 2, 1] }),
     of([f([1, 2, 1, 1]), f([2, 1, 3, 3])], { ...window, pads: [1, 1, 1, 1], groups: 2 }),
     of([f([1, 2, 9, 9]), f([2, 2, 3, 3])], { ...window, stride: [3, 2] }),
     of([f([2, 3, 6, 5]), f([3, 1, 3, 3])], { ...window, dilation: [2, 2], pads: [2, 2, 2, 2], groups: 3 }),
-    ...wide.map(([x, kernel, attributes]) => of([f(x), f(kernel), f([kernel[0]!])], { ...window, ...attributes })),
+    ...wide.map(([x, kernel, attributes]) =>
+      of([f(x), f(kernel), f([kernel[0]!])], { ...window, ...attributes }),
+    ),
   ],
   maxPool2d: pools("distinct"),
   averagePool2d: pools("normal"),
@@ -212,7 +241,13 @@ export const conformanceCases: Readonly<Record<string, readonly ConformanceCase[
     ...batches((n) => of([f([n, 3, 4, 5]), f([3]), f([3]), f([3]), f([3], "positive")], { epsilon: 1e-3 })),
     of([f([2, 3]), f([3]), f([3]), f([3]), f([3], "positive")], { epsilon: 1e-3 }),
   ],
-  letterbox: [picture(6, 9, 32, 32), picture(40, 30, 16, 24), picture(1, 50, 32, 32), picture(32, 32, 32, 32), picture(7, 3, 8, 5)],
+  letterbox: [
+    picture(6, 9, 32, 32),
+    picture(40, 30, 16, 24),
+    picture(1, 50, 32, 32),
+    picture(32, 32, 32, 32),
+    picture(7, 3, 8, 5),
+  ],
   reduceSum: reductions,
   reduceMean: reductions,
   reduceMax: reductions,
@@ -223,7 +258,13 @@ export const conformanceCases: Readonly<Record<string, readonly ConformanceCase[
     of([f([6], [1, 3, 3, 0, 3, 2])], { axis: 0 }),
     of([f([0, 6])], { axis: 1 }),
   ],
-  softmax: [of([f([4])], { axis: 0 }), of([f([2, 3, 4])], { axis: 1 }), of([f([2, 3, 4])], { axis: 2 }), of([f([3], [1000, 0, -1000])], { axis: 0 }), of([f([0, 3])], { axis: 1 })],
+  softmax: [
+    of([f([4])], { axis: 0 }),
+    of([f([2, 3, 4])], { axis: 1 }),
+    of([f([2, 3, 4])], { axis: 2 }),
+    of([f([3], [1000, 0, -1000])], { axis: 0 }),
+    of([f([0, 3])], { axis: 1 }),
+  ],
   matMul: [
     of([f([3, 4]), f([4, 5])]),
     of([f([2, 3, 4]), f([2, 4, 5])]),
@@ -239,7 +280,12 @@ export const conformanceCases: Readonly<Record<string, readonly ConformanceCase[
     of([f([0, 3])], { shape: [3, 0], named: "", place: -1 }),
     of([whole([4], { below: 9 })], { shape: [2, 2], named: "", place: -1 }),
   ],
-  transpose: [of([f([2, 3])], { order: [1, 0] }), of([f([2, 3, 4, 5])], { order: [0, 2, 3, 1] }), of([f([2, 3, 4])], { order: [2, 0, 1] }), of([f([0, 3])], { order: [1, 0] })],
+  transpose: [
+    of([f([2, 3])], { order: [1, 0] }),
+    of([f([2, 3, 4, 5])], { order: [0, 2, 3, 1] }),
+    of([f([2, 3, 4])], { order: [2, 0, 1] }),
+    of([f([0, 3])], { order: [1, 0] }),
+  ],
   concat: [
     of([f([2, 3]), f([4, 3])], { axis: 0 }),
     of([f([2, 1, 2]), f([2, 3, 2]), f([2, 2, 2])], { axis: 1 }),
@@ -267,7 +313,12 @@ export const conformanceCases: Readonly<Record<string, readonly ConformanceCase[
     of([f([3, 2, 2]), whole([3], [1, 1, 1])], { axis: 1 }),
     of([whole([4], { below: 99 }), whole([3], [3, 0, 3])], { axis: 0 }),
   ],
-  expand: [of([f([1, 3])], { shape: [4, 3] }), of([f([2, 1, 1, 3])], { shape: [2, 2, 2, 3] }), of([f([1])], { shape: [0] }), of([f([2, 3])], { shape: [2, 3] })],
+  expand: [
+    of([f([1, 3])], { shape: [4, 3] }),
+    of([f([2, 1, 1, 3])], { shape: [2, 2, 2, 3] }),
+    of([f([1])], { shape: [0] }),
+    of([f([2, 3])], { shape: [2, 3] }),
+  ],
   resizeNearest: [
     ...batches((n) => of([f([n, 2, 3, 2])], { height: 6, width: 4 })),
     of([f([1, 2, 3, 3])], { height: 5, width: 5 }),
@@ -278,34 +329,85 @@ export const conformanceCases: Readonly<Record<string, readonly ConformanceCase[
   ],
   topK: [
     of([f([9], "distinct"), whole([1], [4])], { size: "k" }),
-    of([f([2, 5], "distinct"), whole([1], [5])], { size: "k" }, { noGradientCheck: "there for vectors only" }),
-    of([f([7], [1, 3, 3, 2, 3, 0, 3]), whole([1], [3])], { size: "k" }, { noGradientCheck: "equal elements" }),
+    of(
+      [f([2, 5], "distinct"), whole([1], [5])],
+      { size: "k" },
+      { noGradientCheck: "there for vectors only" },
+    ),
+    of(
+      [f([7], [1, 3, 3, 2, 3, 0, 3]), whole([1], [3])],
+      { size: "k" },
+      { noGradientCheck: "equal elements" },
+    ),
     of([f([4], "distinct"), whole([1], [0])], { size: "k" }),
   ],
   nonMaxSuppression: [
-    of([f([1, 3, 4], [0, 0, 10, 10, 0, 1, 10, 11, 20, 20, 30, 30]), f([1, 2, 3], [0.9, 0.8, 0.7, 0.2, 0.6, 0.1]), whole([1], [10]), f([1], [0.5]), f([1], [0.15])]),
-    of([f([1, 2, 4], [0, 0, 10, 10, 0, 5, 10, 15]), f([1, 1, 2], [0.4, 0.9]), whole([1], [1]), f([1], [0.5]), f([1], [0])]),
-    of([f([2, 2, 4], [0, 0, 1, 1, 0, 0, 1, 1, 5, 5, 6, 6, 0, 0, 1, 1]), f([2, 1, 2], [0.1, 0.2, 0.3, 0.4]), whole([1], [5]), f([1], [0.5]), f([1], [0])]),
-    of([f([1, 2, 4], [0, 0, 1, 1, 0, 0, 1, 1]), f([1, 1, 2], [0.1, 0.2]), whole([1], [5]), f([1], [0.5]), f([1], [0.5])]),
+    of([
+      f([1, 3, 4], [0, 0, 10, 10, 0, 1, 10, 11, 20, 20, 30, 30]),
+      f([1, 2, 3], [0.9, 0.8, 0.7, 0.2, 0.6, 0.1]),
+      whole([1], [10]),
+      f([1], [0.5]),
+      f([1], [0.15]),
+    ]),
+    of([
+      f([1, 2, 4], [0, 0, 10, 10, 0, 5, 10, 15]),
+      f([1, 1, 2], [0.4, 0.9]),
+      whole([1], [1]),
+      f([1], [0.5]),
+      f([1], [0]),
+    ]),
+    of([
+      f([2, 2, 4], [0, 0, 1, 1, 0, 0, 1, 1, 5, 5, 6, 6, 0, 0, 1, 1]),
+      f([2, 1, 2], [0.1, 0.2, 0.3, 0.4]),
+      whole([1], [5]),
+      f([1], [0.5]),
+      f([1], [0]),
+    ]),
+    of([
+      f([1, 2, 4], [0, 0, 1, 1, 0, 0, 1, 1]),
+      f([1, 1, 2], [0.1, 0.2]),
+      whole([1], [5]),
+      f([1], [0.5]),
+      f([1], [0.5]),
+    ]),
   ],
   gatherNd: [
     of([f([3, 4]), whole([5, 2], [0, 0, 2, 3, 1, 1, 1, 1, 2, 0])]),
     of([f([3, 2, 2]), whole([2, 1], [2, 0])]),
     of([f([3, 4]), whole([0, 2], [])]),
   ],
-  swishGradient: [of([f([9]), f([9]), f([9])]), ...batches((n) => of([f([n, 2, 3, 3]), f([n, 2, 3, 3]), f([n, 2, 3, 3])]))],
-  relu6Gradient: [of([f([9], [-3, -0.1, 0.1, 3, 5.9, 6.1, 7, -9, 60]), f([9])]), of([f([2], [0, 6]), f([2])], {}, { noGradientCheck: "at the kinks" }), ...batches((n) => of([f([n, 2, 3, 3]), f([n, 2, 3, 3])]))],
+  swishGradient: [
+    of([f([9]), f([9]), f([9])]),
+    ...batches((n) => of([f([n, 2, 3, 3]), f([n, 2, 3, 3]), f([n, 2, 3, 3])])),
+  ],
+  relu6Gradient: [
+    of([f([9], [-3, -0.1, 0.1, 3, 5.9, 6.1, 7, -9, 60]), f([9])]),
+    of([f([2], [0, 6]), f([2])], {}, { noGradientCheck: "at the kinks" }),
+    ...batches((n) => of([f([n, 2, 3, 3]), f([n, 2, 3, 3])])),
+  ],
   batchNormTraining: [
     ...[1, 3].map((n) => of([f([n, 3, 4, 5]), f([3]), f([3])], { epsilon: 1e-3 }, { tolerance: 1e-4 })),
-    of([f([2, 4, 1, 1]), f([4]), f([4])], { epsilon: 1e-3 }, { tolerance: 1e-3, noGradientCheck: "two elements a channel leave no slope" }),
+    of(
+      [f([2, 4, 1, 1]), f([4]), f([4])],
+      { epsilon: 1e-3 },
+      { tolerance: 1e-3, noGradientCheck: "two elements a channel leave no slope" },
+    ),
     of([f([2, 3, 4, 4]), f([3]), f([3])], { epsilon: 1e-3 }, { tolerance: 1e-4 }),
     of([f([1, 1, 2, 3], [5, 5, 5, 5, 5, 5]), f([1]), f([1])], { epsilon: 1e-3 }, { tolerance: 1e-4 }),
   ],
   batchNormTrainingGradient: [1, 3].map((n) =>
-    of([f([n, 3, 4, 5]), f([n, 3, 4, 5]), f([3]), f([3]), f([3], "positive")], { epsilon: 1e-3 }, { tolerance: 1e-4 }),
+    of(
+      [f([n, 3, 4, 5]), f([n, 3, 4, 5]), f([3]), f([3]), f([3], "positive")],
+      { epsilon: 1e-3 },
+      { tolerance: 1e-4 },
+    ),
   ),
-  conv2dInputGradient: convolutionGradients((x, kernel, y, attributes) => of([f(y), f(kernel)], { ...attributes, size: x.slice(2) })),
-  conv2dKernelGradient: convolutionGradients((x, kernel, y, attributes) => of([f(x), f(y)], { ...attributes, size: kernel.slice(2) })),
+  conv2dInputGradient: convolutionGradients((x, kernel, y, attributes) =>
+    of([f(y), f(kernel)], { ...attributes, size: x.slice(2) }),
+  ),
+  conv2dKernelGradient: convolutionGradients((x, kernel, y, attributes) =>
+    of([f(x), f(y)], { ...attributes, size: kernel.slice(2) }),
+  ),
   maxPool2dGradient: poolGradients,
   resizeBilinear: [
     ...batches((n) => of([f([n, 2, 3, 2])], { height: 6, width: 4 })),
@@ -330,15 +432,26 @@ export const conformanceCases: Readonly<Record<string, readonly ConformanceCase[
     of([f([2, 3, 4, 4]), f([2, 3, 4, 4])], { axes: [0, 2, 3] }),
     of([f([8192]), f([8192])], { axes: [0] }, { tolerance: 1e-4 }),
   ],
-  focalBackground: focals.flatMap((options) => [of([f([2, 6, 4, 4])], options, { tolerance: 1e-4 }), of([f([2, 6, 3, 4])], options, { tolerance: 1e-4 }), of([f([1, 3, 1, 1])], options)]),
+  focalBackground: focals.flatMap((options) => [
+    of([f([2, 6, 4, 4])], options, { tolerance: 1e-4 }),
+    of([f([2, 6, 3, 4])], options, { tolerance: 1e-4 }),
+    of([f([1, 3, 1, 1])], options),
+  ]),
   focalBackgroundGradient: focals.map((options) => of([f([2, 6, 3, 4]), f([])], options)),
   // The engine's block depends on the processor: passes/block-layout.test.ts runs these in it.
-  reorderInput: [of([f([2, 12, 3, 5])], { block: 8 }, inBlocks), of([f([1, 16, 1, 2])], { block: 16 }, inBlocks)],
+  reorderInput: [
+    of([f([2, 12, 3, 5])], { block: 8 }, inBlocks),
+    of([f([1, 16, 1, 2])], { block: 16 }, inBlocks),
+  ],
   reorderOutput: [of([f([2, 16, 3, 5])], { block: 8, channels: 10 }, inBlocks)],
   blockedConv: [
     of([f([1, 3, 6, 7]), f([16, 3, 3, 3]), f([16])], blockedWindow("outputs", 1, ""), inBlocks),
     of([f([2, 16, 6, 7]), f([16, 1, 3, 3]), f([16])], blockedWindow("outputs", 16, "relu"), inBlocks),
-    of([f([2, 16, 6, 7]), f([24, 16, 3, 3]), f([24]), f([2, 24, 3, 4])], blockedWindow("both", 1, "relu6"), inBlocks),
+    of(
+      [f([2, 16, 6, 7]), f([24, 16, 3, 3]), f([24]), f([2, 24, 3, 4])],
+      blockedWindow("both", 1, "relu6"),
+      inBlocks,
+    ),
   ],
   blockedMaxPool: [of([f([2, 16, 8, 6])], { ...pool, block: 8 }, inBlocks)],
   blockedRepeat: [of([f([2, 16, 2, 3])], { factors: [2, 3], block: 8 }, inBlocks)],
@@ -351,12 +464,18 @@ export const conformanceCases: Readonly<Record<string, readonly ConformanceCase[
 /** The tensors of a case, the same at every run. */
 export function caseTensors(inputs: readonly CaseInput[], seed: number): Tensor[] {
   const random = new Random(seed);
-  return inputs.map(({ dtype, shape, draw }) => fromNumbers(dtype, shape, drawn(draw, elementCount(shape), random)));
+  return inputs.map(({ dtype, shape, draw }) =>
+    fromNumbers(dtype, shape, drawn(draw, elementCount(shape), random)),
+  );
 }
 
 function drawn(draw: Draw, count: number, random: Random): ArrayLike<number> {
   if (typeof draw === "object" && !("below" in draw)) return draw;
-  if (draw === "distinct") return Array.from(random.permutation(count), (rank) => (rank - Math.floor(count / 2) + 0.5) * Math.max(0.05, 4 / (count + 1)));
+  if (draw === "distinct")
+    return Array.from(
+      random.permutation(count),
+      (rank) => (rank - Math.floor(count / 2) + 0.5) * Math.max(0.05, 4 / (count + 1)),
+    );
   const next = {
     normal: () => random.normal() * 2,
     positive: () => random.uniform(0.5, 3),
@@ -364,5 +483,8 @@ function drawn(draw: Draw, count: number, random: Random): ArrayLike<number> {
     bool: () => random.integer(2),
     pixels: () => random.integer(256),
   };
-  return Array.from({ length: count }, typeof draw === "string" ? next[draw] : () => random.integer(draw.below));
+  return Array.from(
+    { length: count },
+    typeof draw === "string" ? next[draw] : () => random.integer(draw.below),
+  );
 }

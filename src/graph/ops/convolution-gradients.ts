@@ -3,7 +3,13 @@ import { full } from "../cotangents.ts";
 import { staticShape, type Dim, type Value } from "../ir.ts";
 import { apply, defineOp, mismatch, type EmitContext } from "../op.ts";
 import { blockedDepthwise, blockedKernel, fitsBlocks, intoBlocks, outOfBlocks } from "./blocked.ts";
-import { conv2d, samePads, windowOutput, type ConvolutionAttributes, type ConvolutionOptions } from "./convolution.ts";
+import {
+  conv2d,
+  samePads,
+  windowOutput,
+  type ConvolutionAttributes,
+  type ConvolutionOptions,
+} from "./convolution.ts";
 
 /*
  * A convolution is linear in its input and in its kernel. These are its two transposes; the gradients of all three are
@@ -34,7 +40,8 @@ function forEachProduct(
               if (row < 0 || row >= h) continue;
               for (let v = 0; v < kw; v++) {
                 const column = j * stride[1] + v * dilation[1] - pads[1];
-                if (column >= 0 && column < w) visit(((first + q) * h + row) * w + column, ((k * cg + q) * kh + u) * kw + v, at);
+                if (column >= 0 && column < w)
+                  visit(((first + q) * h + row) * w + column, ((k * cg + q) * kh + u) * kw + v, at);
               }
             }
     }
@@ -52,19 +59,30 @@ interface InputGradientAttributes extends ConvolutionAttributes {
 export const conv2dInputGradientOp = defineOp<InputGradientAttributes>("conv2dInputGradient", {
   infer: (inputs, { stride, dilation, pads, groups, size }) => {
     const [dy, kernel] = inputs;
-    if (dy!.shape.length !== 4 || kernel!.shape.length !== 4) throw mismatch("conv2dInputGradient", inputs, "it wants [N, O, h, w] and [O, C/groups, kh, kw]");
+    if (dy!.shape.length !== 4 || kernel!.shape.length !== 4)
+      throw mismatch("conv2dInputGradient", inputs, "it wants [N, O, h, w] and [O, C/groups, kh, kw]");
     const [outputs, channels, kh, kw] = staticShape(kernel!) as Four;
     const h = windowOutput(size[0], kh, pads[0], pads[2], stride[0], dilation[0]);
     const w = windowOutput(size[1], kw, pads[1], pads[3], stride[1], dilation[1]);
     if (dy!.shape[1] !== outputs || dy!.shape[2] !== h || dy!.shape[3] !== w || outputs % groups !== 0)
-      throw mismatch("conv2dInputGradient", inputs, `to [${size.join(", ")}] it wants ${outputs} channels of [${h}, ${w}]`);
+      throw mismatch(
+        "conv2dInputGradient",
+        inputs,
+        `to [${size.join(", ")}] it wants ${outputs} channels of [${h}, ${w}]`,
+      );
     return { dtype: dy!.dtype, shape: [dy!.shape[0]!, channels * groups, ...size] };
   },
   evaluate: ([dy, kernel], attributes, [type]) => {
     const shape = type!.shape as number[];
     const dx = allocate(dy!.dtype, elementCount(shape)) as Float64Array;
     const [from, weights] = [dy!.data as Float64Array, kernel!.data as Float64Array];
-    forEachProduct(shape, kernel!.shape, dy!.shape, attributes, (x, k, y) => (dx[x]! += from[y]! * weights[k]!));
+    forEachProduct(
+      shape,
+      kernel!.shape,
+      dy!.shape,
+      attributes,
+      (x, k, y) => (dx[x]! += from[y]! * weights[k]!),
+    );
     return tensor(dy!.dtype, shape, dx as never);
   },
   emit: emitInputGradient,
@@ -76,7 +94,8 @@ export const conv2dInputGradientOp = defineOp<InputGradientAttributes>("conv2dIn
     ];
   },
   properties: {
-    multiplyAdds: (node) => elementCount(staticShape(node.inputs[0]!)) * elementCount(staticShape(node.inputs[1]!).slice(1)),
+    multiplyAdds: (node) =>
+      elementCount(staticShape(node.inputs[0]!)) * elementCount(staticShape(node.inputs[1]!).slice(1)),
   },
 });
 
@@ -86,10 +105,23 @@ function emitInputGradient(e: EmitContext<InputGradientAttributes>): string {
   const [dy, kernel] = e.inputs as [string, string];
   const ends = [kh, kw].map((k, axis) => (k - 1) * dilation[axis]!) as [number, number];
   // What the windows of the convolution did not reach of its input: rows below, columns right.
-  const unseen = ends.map((end, axis) => size[axis]! + pads[axis]! + pads[axis + 2]! - end - 1 - ((e.types[0]!.shape[axis + 2] as number) - 1) * stride[axis]!) as [number, number];
-  const blocked = channels === 1 && outputs === groups && fitsBlocks(e, groups) ? blockedInputGradient(e) : undefined;
+  const unseen = ends.map(
+    (end, axis) =>
+      size[axis]! +
+      pads[axis]! +
+      pads[axis + 2]! -
+      end -
+      1 -
+      ((e.types[0]!.shape[axis + 2] as number) - 1) * stride[axis]!,
+  ) as [number, number];
+  const blocked =
+    channels === 1 && outputs === groups && fitsBlocks(e, groups) ? blockedInputGradient(e) : undefined;
   if (blocked !== undefined) return blocked;
-  if (stride[0] !== 1 || stride[1] !== 1 || ends.some((end, axis) => pads[axis]! > end || pads[axis + 2]! > end))
+  if (
+    stride[0] !== 1 ||
+    stride[1] !== 1 ||
+    ends.some((end, axis) => pads[axis]! > end || pads[axis + 2]! > end)
+  )
     return e.node("ConvTranspose", [dy, kernel], {
       kernel_shape: { ints: [kh, kw] },
       strides: { ints: stride },
@@ -122,7 +154,10 @@ interface Phase {
 function phasesOf(kernel: number, stride: number, pad: number, size: number, outputs: number): Phase[] {
   return Array.from({ length: stride }, (_, phase) => {
     const first = (phase + pad) % stride;
-    const taps = Array.from({ length: Math.max(0, Math.ceil((kernel - first) / stride)) }, (_, m) => first + m * stride).reverse();
+    const taps = Array.from(
+      { length: Math.max(0, Math.ceil((kernel - first) / stride)) },
+      (_, m) => first + m * stride,
+    ).reverse();
     const shift = (phase + pad - first) / stride;
     return { taps, before: taps.length - 1 - shift, after: size / stride - 1 + shift - (outputs - 1) };
   });
@@ -133,10 +168,12 @@ function blockedInputGradient(e: EmitContext<InputGradientAttributes>): string |
   const { stride, dilation, pads, size } = e.attributes;
   const [channels, , kh, kw] = e.types[1]!.shape as Four;
   const [n, , oh, ow] = e.types[0]!.shape as Four;
-  if (dilation.some((d) => d !== 1) || size.some((side, axis) => side % stride[axis]! !== 0)) return undefined;
+  if (dilation.some((d) => d !== 1) || size.some((side, axis) => side % stride[axis]! !== 0))
+    return undefined;
   const rows = phasesOf(kh, stride[0], pads[0], size[0], oh);
   const columns = phasesOf(kw, stride[1], pads[1], size[1], ow);
-  if ([...rows, ...columns].some(({ taps, before, after }) => taps.length === 0 || before < 0 || after < 0)) return undefined;
+  if ([...rows, ...columns].some(({ taps, before, after }) => taps.length === 0 || before < 0 || after < 0))
+    return undefined;
   const dy = intoBlocks(e, e.inputs[0]!);
   const ints = (...values: number[]): string => e.constant(int64(values));
   const block = e.channelBlock;
@@ -155,13 +192,20 @@ function blockedInputGradient(e: EmitContext<InputGradientAttributes>): string |
     return e.node("Concat", flat, { axis: { int: 1 } });
   });
   if (lines.length === 1 && columns.length === 1) return outOfBlocks(e, lines[0]!, channels);
-  const flat = lines.map((line) => e.node("Reshape", [line, ints((n * channels * h) / block, size[1] * block)]));
+  const flat = lines.map((line) =>
+    e.node("Reshape", [line, ints((n * channels * h) / block, size[1] * block)]),
+  );
   const whole = flat.length === 1 ? flat[0]! : e.node("Concat", flat, { axis: { int: 1 } });
   return outOfBlocks(e, e.node("Reshape", [whole, ints(n, channels, ...size)]), channels);
 }
 
 /** `[O, C / groups, kh, kw]` into `[C, O / groups, kh, kw]` with rows and columns in reverse. */
-function transposedKernel(e: EmitContext, kernel: string, [outputs, channels, kh, kw]: Four, groups: number): string {
+function transposedKernel(
+  e: EmitContext,
+  kernel: string,
+  [outputs, channels, kh, kw]: Four,
+  groups: number,
+): string {
   const ints = (values: readonly number[]): string => e.constant(int64(values));
   let turned = kernel;
   if (groups === 1) turned = e.node("Transpose", [kernel], { perm: { ints: [1, 0, 2, 3] } });
@@ -172,13 +216,28 @@ function transposedKernel(e: EmitContext, kernel: string, [outputs, channels, kh
   }
   if (kh === 1 && kw === 1) return turned;
   const rows = e.node("Reshape", [turned, ints([groups * channels, outputs / groups, kh * kw])]);
-  const reversed = e.node("Gather", [rows, ints(Array.from({ length: kh * kw }, (_, i) => kh * kw - 1 - i))], { axis: { int: 2 } });
+  const reversed = e.node(
+    "Gather",
+    [rows, ints(Array.from({ length: kh * kw }, (_, i) => kh * kw - 1 - i))],
+    { axis: { int: 2 } },
+  );
   return e.node("Reshape", [reversed, ints([groups * channels, outputs / groups, kh, kw])]);
 }
 
 /** The cotangent of a convolution's input `[N, C, h, w]`, of shape `shape`. */
-export function conv2dInputGradient(dy: Value, kernel: Value, shape: readonly Dim[], { stride, dilation, pads, groups }: ConvolutionAttributes): Value {
-  return apply(conv2dInputGradientOp, [dy, kernel], { stride, dilation, pads, groups, size: [shape[2] as number, shape[3] as number] });
+export function conv2dInputGradient(
+  dy: Value,
+  kernel: Value,
+  shape: readonly Dim[],
+  { stride, dilation, pads, groups }: ConvolutionAttributes,
+): Value {
+  return apply(conv2dInputGradientOp, [dy, kernel], {
+    stride,
+    dilation,
+    pads,
+    groups,
+    size: [shape[2] as number, shape[3] as number],
+  });
 }
 
 interface KernelGradientAttributes extends ConvolutionAttributes {
@@ -193,7 +252,8 @@ interface KernelGradientAttributes extends ConvolutionAttributes {
 export const conv2dKernelGradientOp = defineOp<KernelGradientAttributes>("conv2dKernelGradient", {
   infer: (inputs, { groups, size }) => {
     const [x, dy] = inputs;
-    if (x!.shape.length !== 4 || dy!.shape.length !== 4 || x!.shape[0] !== dy!.shape[0]) throw mismatch("conv2dKernelGradient", inputs, "it wants [N, C, h, w] and [N, O, oh, ow]");
+    if (x!.shape.length !== 4 || dy!.shape.length !== 4 || x!.shape[0] !== dy!.shape[0])
+      throw mismatch("conv2dKernelGradient", inputs, "it wants [N, C, h, w] and [N, O, oh, ow]");
     return { dtype: x!.dtype, shape: [dy!.shape[1]!, (x!.shape[1] as number) / groups, ...size] };
   },
   evaluate: ([x, dy], attributes, [type]) => {
@@ -212,7 +272,8 @@ export const conv2dKernelGradientOp = defineOp<KernelGradientAttributes>("conv2d
     ];
   },
   properties: {
-    multiplyAdds: (node) => elementCount(staticShape(node.inputs[1]!)) * elementCount(staticShape(node.outputs[0]!).slice(1)),
+    multiplyAdds: (node) =>
+      elementCount(staticShape(node.inputs[1]!)) * elementCount(staticShape(node.outputs[0]!).slice(1)),
   },
 });
 
@@ -242,7 +303,11 @@ function emitKernelGradient(e: EmitContext<KernelGradientAttributes>): string {
   if (groups === c && o === c && after[0] >= 0 && after[1] >= 0 && fitsBlocks(e, c)) {
     const planes = e.node("Reshape", [intoBlocks(e, x), ints(1, n * c, h, w)]);
     const kernels = e.node("Reshape", [intoBlocks(e, dy), ints(n * c, 1, oh, ow)]);
-    const moves = { stride: dilation, dilation: stride, pads: [pads[0], pads[1], after[0], after[1]] } as const;
+    const moves = {
+      stride: dilation,
+      dilation: stride,
+      pads: [pads[0], pads[1], after[0], after[1]],
+    } as const;
     const each = outOfBlocks(e, blockedDepthwise(e, planes, kernels, n * c, [oh, ow], moves), n * c);
     return perPicture(e, each, n, [c, 1, kh, kw]);
   }
@@ -257,10 +322,18 @@ function emitKernelGradient(e: EmitContext<KernelGradientAttributes>): string {
   if (groups === c && o === c) {
     const planes = e.node("Reshape", [cropped, ints(1, n * c, ch, cw)]);
     const kernels = e.node("Reshape", [dy, ints(n * c, 1, oh, ow)]);
-    return perPicture(e, e.node("Conv", [planes, kernels], { ...window, group: { int: n * c } }), n, [c, 1, kh, kw]);
+    return perPicture(e, e.node("Conv", [planes, kernels], { ...window, group: { int: n * c } }), n, [
+      c,
+      1,
+      kh,
+      kw,
+    ]);
   }
   const parts = e.node("Reshape", [cropped, ints(n, groups, c / groups, ch, cw)]);
-  const pictures = e.node("Reshape", [e.node("Transpose", [parts], { perm: { ints: [2, 1, 0, 3, 4] } }), ints(c / groups, groups * n, ch, cw)]);
+  const pictures = e.node("Reshape", [
+    e.node("Transpose", [parts], { perm: { ints: [2, 1, 0, 3, 4] } }),
+    ints(c / groups, groups * n, ch, cw),
+  ]);
   const kernels = e.node("Transpose", [dy], { perm: { ints: [1, 0, 2, 3] } });
   const turned = e.node("Conv", [pictures, kernels], { ...window, group: { int: groups } });
   return e.node("Transpose", [turned], { perm: { ints: [1, 0, 2, 3] } });
@@ -270,7 +343,10 @@ function emitKernelGradient(e: EmitContext<KernelGradientAttributes>): string {
 function perPicture(e: EmitContext, each: string, n: number, shape: Four): string {
   if (n === 1) return e.node("Reshape", [each, e.constant(int64(shape))]);
   const byPicture = e.node("Reshape", [each, e.constant(int64([n, elementCount(shape)]))]);
-  return e.node("Reshape", [e.node("ReduceSum", [byPicture, e.constant(int64([0]))], { keepdims: { int: 0 } }), e.constant(int64(shape))]);
+  return e.node("Reshape", [
+    e.node("ReduceSum", [byPicture, e.constant(int64([0]))], { keepdims: { int: 0 } }),
+    e.constant(int64(shape)),
+  ]);
 }
 
 /** Without the rows and columns at the end that the convolution's windows never reached. */
@@ -281,19 +357,39 @@ function cropTo(e: EmitContext, x: string, [h, w]: [number, number], after: [num
 }
 
 /** The cotangent of a convolution's kernel, of shape `shape` `[O, C / groups, kh, kw]`. */
-export function conv2dKernelGradient(x: Value, dy: Value, shape: readonly Dim[], { stride, dilation, pads, groups }: ConvolutionAttributes): Value {
-  return apply(conv2dKernelGradientOp, [x, dy], { stride, dilation, pads, groups, size: [shape[2] as number, shape[3] as number] });
+export function conv2dKernelGradient(
+  x: Value,
+  dy: Value,
+  shape: readonly Dim[],
+  { stride, dilation, pads, groups }: ConvolutionAttributes,
+): Value {
+  return apply(conv2dKernelGradientOp, [x, dy], {
+    stride,
+    dilation,
+    pads,
+    groups,
+    size: [shape[2] as number, shape[3] as number],
+  });
 }
 
 /**
  * Transposed convolution of `x [N, I, h, w]` by `kernel [I, O / groups, kh, kw]` to `[N, O, h · stride, w · stride]`:
  * the transpose of a convolution with SAME padding (Keras' `Conv2DTranspose`).
  */
-export function transposedConv2d(x: Value, kernel: Value, options: Pick<ConvolutionOptions, "stride" | "groups"> = {}): Value {
+export function transposedConv2d(
+  x: Value,
+  kernel: Value,
+  options: Pick<ConvolutionOptions, "stride" | "groups"> = {},
+): Value {
   const { stride = 1, groups = 1 } = options;
   const strides = typeof stride === "number" ? ([stride, stride] as const) : stride;
   const [, channels, kh, kw] = staticShape(kernel) as Four;
   const size = [(x.shape[2] as number) * strides[0], (x.shape[3] as number) * strides[1]] as const;
   const pads = samePads(size, [kh, kw], strides);
-  return conv2dInputGradient(x, kernel, [x.shape[0]!, channels * groups, ...size], { stride: strides, dilation: [1, 1], pads, groups });
+  return conv2dInputGradient(x, kernel, [x.shape[0]!, channels * groups, ...size], {
+    stride: strides,
+    dilation: [1, 1],
+    pads,
+    groups,
+  });
 }

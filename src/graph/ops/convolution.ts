@@ -36,7 +36,14 @@ export function samePads(
 }
 
 /** The size of a map after a window has moved over it. */
-export function windowOutput(size: Dim, kernel: number, before: number, after: number, stride: number, dilation: number): Dim {
+export function windowOutput(
+  size: Dim,
+  kernel: number,
+  before: number,
+  after: number,
+  stride: number,
+  dilation: number,
+): Dim {
   if (typeof size === "string") throw new TypeError(`a window needs a known size, not ${size}`);
   return Math.floor((size + before + after - (kernel - 1) * dilation - 1) / stride) + 1;
 }
@@ -48,11 +55,13 @@ export function windowOutput(size: Dim, kernel: number, before: number, after: n
 export const conv2dOp = defineOp<ConvolutionAttributes>("conv2d", {
   infer: (inputs, { stride, dilation, pads, groups }) => {
     const [x, kernel, bias] = inputs;
-    if (x!.shape.length !== 4 || kernel!.shape.length !== 4) throw mismatch("conv2d", inputs, "it wants [N, C, h, w] and [O, C/groups, kh, kw]");
+    if (x!.shape.length !== 4 || kernel!.shape.length !== 4)
+      throw mismatch("conv2d", inputs, "it wants [N, C, h, w] and [O, C/groups, kh, kw]");
     const [outputs, channels, kh, kw] = staticShape(kernel!) as [number, number, number, number];
     if (x!.shape[1] !== channels * groups || outputs % groups !== 0)
       throw mismatch("conv2d", inputs, `in ${groups} groups the kernel takes ${channels * groups} channels`);
-    if (bias && bias.shape[0] !== outputs) throw mismatch("conv2d", inputs, `the bias wants ${outputs} elements`);
+    if (bias && bias.shape[0] !== outputs)
+      throw mismatch("conv2d", inputs, `the bias wants ${outputs} elements`);
     const h = windowOutput(x!.shape[2]!, kh, pads[0], pads[2], stride[0], dilation[0]);
     const w = windowOutput(x!.shape[3]!, kw, pads[1], pads[3], stride[1], dilation[1]);
     return { dtype: x!.dtype, shape: [x!.shape[0]!, outputs, h, w] };
@@ -77,7 +86,9 @@ export const conv2dOp = defineOp<ConvolutionAttributes>("conv2d", {
                 if (y < 0 || y >= h) continue;
                 for (let v = 0; v < kw; v++) {
                   const z = j * stride[1] + v * dilation[1] - pads[1];
-                  if (z >= 0 && z < w) sum += source[((first + q) * h + y) * w + z]! * weights[((k * cg + q) * kh + u) * kw + v]!;
+                  if (z >= 0 && z < w)
+                    sum +=
+                      source[((first + q) * h + y) * w + z]! * weights[((k * cg + q) * kh + u) * kw + v]!;
                 }
               }
             data[at++] = sum;
@@ -91,7 +102,19 @@ export const conv2dOp = defineOp<ConvolutionAttributes>("conv2d", {
     if (each === 1 && groups === channels && kh * kw > 1 && fitsBlocks(e, channels)) {
       const places = Array.from({ length: kh * kw }, (_, i) => i);
       const kernel = blockedKernel(e, e.inputs[1]!, channels, [kh, kw], places, [kh, kw]);
-      return outOfBlocks(e, blockedDepthwise(e, intoBlocks(e, e.inputs[0]!), kernel, channels, [kh, kw], e.attributes, e.inputs[2]), channels);
+      return outOfBlocks(
+        e,
+        blockedDepthwise(
+          e,
+          intoBlocks(e, e.inputs[0]!),
+          kernel,
+          channels,
+          [kh, kw],
+          e.attributes,
+          e.inputs[2],
+        ),
+        channels,
+      );
     }
     return e.node("Conv", e.inputs, {
       kernel_shape: { ints: e.types[1]!.shape.slice(2) as number[] },
@@ -110,7 +133,8 @@ export const conv2dOp = defineOp<ConvolutionAttributes>("conv2d", {
     ];
   },
   properties: {
-    multiplyAdds: (node) => elementCount(staticShape(node.outputs[0]!)) * elementCount(staticShape(node.inputs[1]!).slice(1)),
+    multiplyAdds: (node) =>
+      elementCount(staticShape(node.outputs[0]!)) * elementCount(staticShape(node.inputs[1]!).slice(1)),
   },
 });
 
@@ -134,5 +158,10 @@ export function conv2d(x: Value, kernel: Value, bias?: Value, options: Convoluti
       : padding === "valid"
         ? ([0, 0, 0, 0] as const)
         : padding;
-  return apply(conv2dOp, bias ? [x, kernel, bias] : [x, kernel], { stride: strides, dilation: dilations, pads, groups });
+  return apply(conv2dOp, bias ? [x, kernel, bias] : [x, kernel], {
+    stride: strides,
+    dilation: dilations,
+    pads,
+    groups,
+  });
 }

@@ -1,6 +1,14 @@
 import { constant, type Value } from "../ir.ts";
 import { sumProductTo, sumTo } from "../cotangents.ts";
-import { apply, defineOp, mismatch, type EmitContext, type GradientContext, type GradientRule, type Op } from "../op.ts";
+import {
+  apply,
+  defineOp,
+  mismatch,
+  type EmitContext,
+  type GradientContext,
+  type GradientRule,
+  type Op,
+} from "../op.ts";
 import { elementCount, float32, tensor, type DType } from "../../tensor/index.ts";
 import { relu6Gradient, swishGradient } from "./activation-gradients.ts";
 import { broadcastOffsets, broadcastShape, fromNumbers, toNumbers } from "./broadcast.ts";
@@ -20,7 +28,10 @@ function unary(
     infer: ([x]) => x!,
     evaluate: ([x]) => fromNumbers(x!.dtype, x!.shape, Array.from(toNumbers(x!), f)),
     emit: typeof emit === "string" ? (context) => context.node(emit, context.inputs) : emit,
-    gradient: derivative === "none" ? "none" : ({ inputs: [x], outputs: [y], cotangent }) => [derivative(x!, y!, cotangent)],
+    gradient:
+      derivative === "none"
+        ? "none"
+        : ({ inputs: [x], outputs: [y], cotangent }) => [derivative(x!, y!, cotangent)],
     properties: { elementwise: true, ...properties },
   });
 }
@@ -42,7 +53,11 @@ function binary(
       const shape = type!.shape as number[];
       const [a, b] = [toNumbers(x!), toNumbers(y!)];
       const [ia, ib] = [broadcastOffsets(x!.shape, shape), broadcastOffsets(y!.shape, shape)];
-      return fromNumbers(type!.dtype, shape, Array.from({ length: elementCount(shape) }, (_, i) => f(a[ia[i]!]!, b[ib[i]!]!)));
+      return fromNumbers(
+        type!.dtype,
+        shape,
+        Array.from({ length: elementCount(shape) }, (_, i) => f(a[ia[i]!]!, b[ib[i]!]!)),
+      );
     },
     emit: (context) => context.node(operator, context.inputs),
     gradient,
@@ -53,19 +68,45 @@ function binary(
 const sigmoidOf = (x: number): number => 1 / (1 + Math.exp(-x));
 const softplusOf = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
 
-export const negOp = unary("neg", (x) => -x, "Neg", (_x, _y, dy) => neg(dy));
+export const negOp = unary(
+  "neg",
+  (x) => -x,
+  "Neg",
+  (_x, _y, dy) => neg(dy),
+);
 export const absOp = unary("abs", Math.abs, "Abs", (x, _, dy) => mul(dy, sign(x)));
 export const expOp = unary("exp", Math.exp, "Exp", (_, y, dy) => mul(dy, y), { monotone: true });
 export const logOp = unary("log", Math.log, "Log", (x, _, dy) => div(dy, x), { monotone: true });
-export const sqrtOp = unary("sqrt", Math.sqrt, "Sqrt", (_, y, dy) => div(mul(dy, 0.5), y), { monotone: true });
-export const reciprocalOp = unary("reciprocal", (x) => 1 / x, "Reciprocal", (_, y, dy) => neg(mul(dy, mul(y, y))));
+export const sqrtOp = unary("sqrt", Math.sqrt, "Sqrt", (_, y, dy) => div(mul(dy, 0.5), y), {
+  monotone: true,
+});
+export const reciprocalOp = unary(
+  "reciprocal",
+  (x) => 1 / x,
+  "Reciprocal",
+  (_, y, dy) => neg(mul(dy, mul(y, y))),
+);
 export const floorOp = unary("floor", Math.floor, "Floor", "none", { monotone: true });
 export const signOp = unary("sign", Math.sign, "Sign", "none", { monotone: true });
-export const tanhOp = unary("tanh", Math.tanh, "Tanh", (_, y, dy) => mul(dy, sub(1, mul(y, y))), { monotone: true });
-export const atanOp = unary("atan", Math.atan, "Atan", (x, _, dy) => div(dy, add(mul(x, x), 1)), { monotone: true });
-export const sigmoidOp = unary("sigmoid", sigmoidOf, "Sigmoid", (_, y, dy) => mul(dy, mul(y, sub(1, y))), { monotone: true });
-export const softplusOp = unary("softplus", softplusOf, "Softplus", (x, _, dy) => mul(dy, sigmoid(x)), { monotone: true });
-export const reluOp = unary("relu", (x) => Math.max(x, 0), "Relu", (x, _, dy) => where(greater(x, 0), dy, 0), { monotone: true });
+export const tanhOp = unary("tanh", Math.tanh, "Tanh", (_, y, dy) => mul(dy, sub(1, mul(y, y))), {
+  monotone: true,
+});
+export const atanOp = unary("atan", Math.atan, "Atan", (x, _, dy) => div(dy, add(mul(x, x), 1)), {
+  monotone: true,
+});
+export const sigmoidOp = unary("sigmoid", sigmoidOf, "Sigmoid", (_, y, dy) => mul(dy, mul(y, sub(1, y))), {
+  monotone: true,
+});
+export const softplusOp = unary("softplus", softplusOf, "Softplus", (x, _, dy) => mul(dy, sigmoid(x)), {
+  monotone: true,
+});
+export const reluOp = unary(
+  "relu",
+  (x) => Math.max(x, 0),
+  "Relu",
+  (_, y, dy) => where(greater(y, 0), dy, 0),
+  { monotone: true },
+);
 
 /** The value itself, through which no gradient flows. */
 export const stopGradientOp = unary("stopGradient", (x) => x, "Identity", "none", { monotone: true });
@@ -75,7 +116,7 @@ export const relu6Op = unary(
   "relu6",
   (x) => Math.min(Math.max(x, 0), 6),
   (e) => e.node("Clip", [e.inputs[0]!, e.constant(scalarLike(e, 0)), e.constant(scalarLike(e, 6))]),
-  (x, _, dy) => relu6Gradient(x, dy),
+  (_, y, dy) => relu6Gradient(y, dy), // the output is kept anyway, for what reads it
   { monotone: true },
 );
 
@@ -116,19 +157,46 @@ export const mishOp = unary(
 
 /** The rule of a pair: each input's cotangent has the output's shape, and is summed over what was broadcast. */
 const pairRule =
-  (dx: (context: GradientContext, x: Value, y: Value) => Value, dy: (context: GradientContext, x: Value, y: Value) => Value): GradientRule =>
+  (
+    dx: (context: GradientContext, x: Value, y: Value) => Value,
+    dy: (context: GradientContext, x: Value, y: Value) => Value,
+  ): GradientRule =>
   (context) => {
     const [x, y] = context.inputs as readonly [Value, Value];
     const shape = context.outputs[0]!.shape;
-    return [context.wants(0) ? sumTo(dx(context, x, y), shape, x.shape) : undefined, context.wants(1) ? sumTo(dy(context, x, y), shape, y.shape) : undefined];
+    return [
+      context.wants(0) ? sumTo(dx(context, x, y), shape, x.shape) : undefined,
+      context.wants(1) ? sumTo(dy(context, x, y), shape, y.shape) : undefined,
+    ];
   };
 
-export const addOp = binary("add", (x, y) => x + y, "Add", pairRule(({ cotangent }) => cotangent, ({ cotangent }) => cotangent));
-export const subOp = binary("sub", (x, y) => x - y, "Sub", pairRule(({ cotangent }) => cotangent, ({ cotangent }) => neg(cotangent)));
-export const mulOp = binary("mul", (x, y) => x * y, "Mul", ({ inputs: [x, y], outputs: [z], cotangent, wants }) => [
-  wants(0) ? sumProductTo(cotangent, y!, z!.shape, x!.shape) : undefined,
-  wants(1) ? sumProductTo(cotangent, x!, z!.shape, y!.shape) : undefined,
-]);
+export const addOp = binary(
+  "add",
+  (x, y) => x + y,
+  "Add",
+  pairRule(
+    ({ cotangent }) => cotangent,
+    ({ cotangent }) => cotangent,
+  ),
+);
+export const subOp = binary(
+  "sub",
+  (x, y) => x - y,
+  "Sub",
+  pairRule(
+    ({ cotangent }) => cotangent,
+    ({ cotangent }) => neg(cotangent),
+  ),
+);
+export const mulOp = binary(
+  "mul",
+  (x, y) => x * y,
+  "Mul",
+  ({ inputs: [x, y], outputs: [z], cotangent, wants }) => [
+    wants(0) ? sumProductTo(cotangent, y!, z!.shape, x!.shape) : undefined,
+    wants(1) ? sumProductTo(cotangent, x!, z!.shape, y!.shape) : undefined,
+  ],
+);
 export const divOp = binary("div", (x, y) => x / y, "Div", pairRule(
   ({ cotangent }, _, y) => div(cotangent, y),
   ({ cotangent, outputs: [z] }, _, y) => neg(mul(cotangent, div(z!, y))),
@@ -161,11 +229,16 @@ export const whereOp = defineOp("where", {
   },
   evaluate: ([condition, x, y], _, [type]) => {
     const shape = type!.shape as number[];
-    const [c, a, b] = [condition!, x!, y!].map((t) => ({ data: toNumbers(t), at: broadcastOffsets(t.shape, shape) }));
+    const [c, a, b] = [condition!, x!, y!].map((t) => ({
+      data: toNumbers(t),
+      at: broadcastOffsets(t.shape, shape),
+    }));
     return fromNumbers(
       type!.dtype,
       shape,
-      Array.from({ length: elementCount(shape) }, (_, i) => (c!.data[c!.at[i]!] ? a!.data[a!.at[i]!]! : b!.data[b!.at[i]!]!)),
+      Array.from({ length: elementCount(shape) }, (_, i) =>
+        c!.data[c!.at[i]!] ? a!.data[a!.at[i]!]! : b!.data[b!.at[i]!]!,
+      ),
     );
   },
   emit: (e) => e.node("Where", e.inputs),
@@ -190,9 +263,17 @@ export function onnxType(dtype: DType): number {
 export const castOp = defineOp<{ to: DType }>("cast", {
   infer: ([x], { to }) => ({ dtype: to, shape: x!.shape }),
   evaluate: ([x], { to }) =>
-    fromNumbers(to, x!.shape, Array.from(toNumbers(x!), to.startsWith("float") ? (v) => v : to === "bool" ? (v) => (v ? 1 : 0) : Math.trunc)),
+    fromNumbers(
+      to,
+      x!.shape,
+      Array.from(
+        toNumbers(x!),
+        to.startsWith("float") ? (v) => v : to === "bool" ? (v) => (v ? 1 : 0) : Math.trunc,
+      ),
+    ),
   emit: (e) => e.node("Cast", e.inputs, { to: { int: onnxType(e.attributes.to) } }),
-  gradient: ({ inputs: [x], attributes: { to }, cotangent }) => (to.startsWith("float") && x!.dtype.startsWith("float") ? [cast(cotangent, x!.dtype)] : []),
+  gradient: ({ inputs: [x], attributes: { to }, cotangent }) =>
+    to.startsWith("float") && x!.dtype.startsWith("float") ? [cast(cotangent, x!.dtype)] : [],
   properties: { elementwise: true },
 });
 
@@ -208,8 +289,14 @@ export function scalar(value: number, dtype: DType = "float32"): Value {
 type Operand = Value | number;
 const lift = (x: Operand, like: Operand): Value =>
   typeof x === "number" ? scalar(x, typeof like === "number" ? "float32" : like.dtype) : x;
-const on = (op: Op) => (x: Value): Value => apply(op, [x], {});
-const onPair = (op: Op) => (x: Operand, y: Operand): Value => apply(op, [lift(x, y), lift(y, x)], {});
+const on =
+  (op: Op) =>
+  (x: Value): Value =>
+    apply(op, [x], {});
+const onPair =
+  (op: Op) =>
+  (x: Operand, y: Operand): Value =>
+    apply(op, [lift(x, y), lift(y, x)], {});
 
 export const neg = on(negOp);
 export const abs = on(absOp);

@@ -29,7 +29,8 @@ export const focalBackgroundOp = defineOp<FocalAttributes>("focalBackground", {
   evaluate: ([z], { alpha, gamma, labelSmoothing }) => {
     const data = allocate(z!.dtype, 1) as Float64Array;
     let sum = 0;
-    for (const logit of z!.data as Float64Array) sum += sigmoidOf(logit) ** gamma * (softplusOf(logit) - (logit * labelSmoothing) / 2);
+    for (const logit of z!.data as Float64Array)
+      sum += sigmoidOf(logit) ** gamma * (softplusOf(logit) - (logit * labelSmoothing) / 2);
     data[0] = (1 - alpha) * sum;
     return tensor(z!.dtype, [], data as never);
   },
@@ -37,11 +38,19 @@ export const focalBackgroundOp = defineOp<FocalAttributes>("focalBackground", {
     const { alpha } = e.attributes;
     const [power, entropy] = [sigmoidPower(e, sigmoid(e)), crossEntropy(e)];
     const shape = e.types[0]!.shape as number[];
-    const { sums } = rowDots(e, power, entropy, elementCount(shape.slice(0, 2)), elementCount(shape.slice(2)));
+    const { sums } = rowDots(
+      e,
+      power,
+      entropy,
+      elementCount(shape.slice(0, 2)),
+      elementCount(shape.slice(2)),
+    );
     const sum = e.node("ReduceSum", [sums, e.constant(int64([0, 1]))], { keepdims: { int: 0 } });
     return e.node("Mul", [sum, e.constant(float32([1 - alpha], []))]);
   },
-  gradient: ({ inputs: [z], attributes, cotangent }) => [apply(focalBackgroundGradientOp, [z!, full(cotangent, [])], attributes)],
+  gradient: ({ inputs: [z], attributes, cotangent }) => [
+    apply(focalBackgroundGradientOp, [z!, full(cotangent, [])], attributes),
+  ],
   properties: {},
 });
 
@@ -54,7 +63,8 @@ export function focalBackground(z: Value, { alpha, gamma, labelSmoothing }: Foca
 export const focalBackgroundGradientOp = defineOp<FocalAttributes>("focalBackgroundGradient", {
   infer: (inputs) => {
     const [z, dy] = inputs;
-    if (dy!.shape.length !== 0 || dy!.dtype !== z!.dtype) throw mismatch("focalBackgroundGradient", inputs, "the cotangent of a sum has no dimensions");
+    if (dy!.shape.length !== 0 || dy!.dtype !== z!.dtype)
+      throw mismatch("focalBackgroundGradient", inputs, "the cotangent of a sum has no dimensions");
     return z!;
   },
   evaluate: ([z, dy], { alpha, gamma, labelSmoothing }) => {

@@ -21,7 +21,8 @@ interface LetterboxAttributes {
  */
 export const letterboxOp = defineOp<LetterboxAttributes>("letterbox", {
   infer: ([image], { height, width }) => {
-    if (image!.dtype !== "uint8" || image!.shape.length !== 3 || image!.shape[2] !== 3) throw mismatch("letterbox", [image!], "it wants uint8 [h, w, 3]");
+    if (image!.dtype !== "uint8" || image!.shape.length !== 3 || image!.shape[2] !== 3)
+      throw mismatch("letterbox", [image!], "it wants uint8 [h, w, 3]");
     return [
       { dtype: "float32", shape: [1, 3, height, width] },
       { dtype: "float32", shape: [] },
@@ -30,7 +31,10 @@ export const letterboxOp = defineOp<LetterboxAttributes>("letterbox", {
   evaluate: ([image], { height, width, mean, std }) => {
     const [h, w] = image!.shape as [number, number, number];
     const scale = Math.fround(Math.min(Math.fround(height / h), Math.fround(width / w)));
-    const [sh, sw] = [h, w].map((size) => Math.max(1, Math.trunc(Math.fround(size * scale)))) as [number, number];
+    const [sh, sw] = [h, w].map((size) => Math.max(1, Math.trunc(Math.fround(size * scale)))) as [
+      number,
+      number,
+    ];
     const out = new Float32Array(3 * height * width);
     const source = image!.data as Uint8Array;
     const span = (i: number, from: number, to: number): [number, number, number] => {
@@ -63,8 +67,14 @@ function emitLetterbox(e: EmitContext<LetterboxAttributes>): string[] {
   const size = e.node("Slice", [e.node("Shape", [image]), ints(0), ints(2), ints(0)]);
   const sizeFloat = e.node("Cast", [size], { to: { int: 1 } });
   const ratios = e.node("Div", [e.constant(float32([height, width])), sizeFloat]);
-  const scale = e.opset >= 18 ? e.node("ReduceMin", [ratios, ints(0)], { keepdims: { int: 0 } }) : e.node("ReduceMin", [ratios], { axes: { ints: [0] }, keepdims: { int: 0 } });
-  const scaled = e.node("Max", [e.node("Cast", [e.node("Mul", [sizeFloat, scale])], { to: { int: 7 } }), ints(1)]);
+  const scale =
+    e.opset >= 18
+      ? e.node("ReduceMin", [ratios, ints(0)], { keepdims: { int: 0 } })
+      : e.node("ReduceMin", [ratios], { axes: { ints: [0] }, keepdims: { int: 0 } });
+  const scaled = e.node("Max", [
+    e.node("Cast", [e.node("Mul", [sizeFloat, scale])], { to: { int: 7 } }),
+    ints(1),
+  ]);
   // Normalised before the resize, as the reference does: the picture is smaller in bytes only after it, but a bilinear
   // mean of normalised values is the normalised mean, so the cheaper order (resize, then normalise) gives the same.
   const pixels = e.node("Cast", [e.node("Unsqueeze", [image, ints(0)])], { to: { int: 1 } });

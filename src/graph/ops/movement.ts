@@ -1,4 +1,12 @@
-import { allocate, elementCount, int64, strides, tensor, type Shape, type Tensor } from "../../tensor/index.ts";
+import {
+  allocate,
+  elementCount,
+  int64,
+  strides,
+  tensor,
+  type Shape,
+  type Tensor,
+} from "../../tensor/index.ts";
 import { constant, staticShape, type Dim, type Type, type Value } from "../ir.ts";
 import { full, sumTo, zerosOf } from "../cotangents.ts";
 import { apply, defineOp, mismatch, typeText } from "../op.ts";
@@ -34,11 +42,15 @@ export const reshapeOp = defineOp<{ shape: readonly number[]; named: string; pla
     const to: Dim[] = [...shape];
     if (place >= 0) to[place] = x!.shape.some((dim) => typeof dim === "string") ? named : sizeLeft(x!, shape);
     if (to.every((dim) => typeof dim === "number") && x!.shape.every((dim) => typeof dim === "number"))
-      if (elementCount(to) !== elementCount(x!.shape as number[])) throw mismatch("reshape", [x!], `[${to.join(", ")}] has another number of elements`);
+      if (elementCount(to) !== elementCount(x!.shape as number[]))
+        throw mismatch("reshape", [x!], `[${to.join(", ")}] has another number of elements`);
     return { dtype: x!.dtype, shape: to };
   },
   evaluate: ([x], _, [type]) => tensor(x!.dtype, type!.shape as number[], x!.data as never),
-  emit: (e) => e.node("Reshape", [e.inputs[0]!, e.constant(int64(e.attributes.shape))], { allowzero: { int: e.attributes.shape.includes(0) ? 1 : 0 } }),
+  emit: (e) =>
+    e.node("Reshape", [e.inputs[0]!, e.constant(int64(e.attributes.shape))], {
+      allowzero: { int: e.attributes.shape.includes(0) ? 1 : 0 },
+    }),
   gradient: ({ inputs: [x], outputs: [y], cotangent }) => [reshape(full(cotangent, y!.shape), x!.shape)],
   properties: { movesData: true },
 });
@@ -52,22 +64,39 @@ function sizeLeft(x: Type, shape: readonly number[]): number {
 export function reshape(x: Value, shape: readonly Dim[]): Value {
   const place = shape.findIndex((dim) => typeof dim === "string");
   const named = place < 0 ? "" : (shape[place] as string);
-  return apply(reshapeOp, [x], { shape: shape.map((dim) => (typeof dim === "string" ? -1 : dim)), named, place });
+  return apply(reshapeOp, [x], {
+    shape: shape.map((dim) => (typeof dim === "string" ? -1 : dim)),
+    named,
+    place,
+  });
 }
 
 /** Axes in another order: axis `i` of the result is axis `order[i]` of `x`. */
 export const transposeOp = defineOp<{ order: readonly number[] }>("transpose", {
   infer: ([x], { order }) => {
-    if (order.length !== x!.shape.length) throw mismatch("transpose", [x!], `the order [${order.join(", ")}] has another rank`);
+    if (order.length !== x!.shape.length)
+      throw mismatch("transpose", [x!], `the order [${order.join(", ")}] has another rank`);
     return { dtype: x!.dtype, shape: order.map((axis) => x!.shape[axis]!) };
   },
   evaluate: ([x], { order }, [type]) => {
     const step = strides(x!.shape);
     const shape = type!.shape as number[];
-    return take(x!, shape, gridOffsets(shape, order.map((axis) => step[axis]!)));
+    return take(
+      x!,
+      shape,
+      gridOffsets(
+        shape,
+        order.map((axis) => step[axis]!),
+      ),
+    );
   },
   emit: (e) => e.node("Transpose", e.inputs, { perm: { ints: e.attributes.order } }),
-  gradient: ({ attributes: { order }, cotangent }) => [transpose(cotangent, order.map((_, axis) => order.indexOf(axis)))],
+  gradient: ({ attributes: { order }, cotangent }) => [
+    transpose(
+      cotangent,
+      order.map((_, axis) => order.indexOf(axis)),
+    ),
+  ],
   properties: { movesData: true },
 });
 
@@ -84,7 +113,11 @@ export const concatOp = defineOp<{ axis: number }>("concat", {
       if (other.dtype !== first!.dtype || other.shape.some((dim, i) => i !== axis && dim !== first!.shape[i]))
         throw mismatch("concat", inputs, `all sizes but axis ${axis} must be equal`);
     const named = inputs.find((x) => typeof x.shape[axis] === "string");
-    const size = named ? (inputs.length === 1 ? named.shape[axis]! : `${inputs.map((x) => x.shape[axis]).join("+")}`) : inputs.reduce((sum, x) => sum + (x.shape[axis] as number), 0);
+    const size = named
+      ? inputs.length === 1
+        ? named.shape[axis]!
+        : `${inputs.map((x) => x.shape[axis]).join("+")}`
+      : inputs.reduce((sum, x) => sum + (x.shape[axis] as number), 0);
     return { dtype: first!.dtype, shape: first!.shape.map((dim, i) => (i === axis ? size : dim)) };
   },
   evaluate: (inputs, { axis }, [type]) => {
@@ -95,7 +128,8 @@ export const concatOp = defineOp<{ axis: number }>("concat", {
     let start = 0;
     for (const x of inputs) {
       const size = elementCount(x.shape.slice(axis));
-      for (let i = 0; i < outer; i++) data.set((x.data as Float64Array).subarray(i * size, (i + 1) * size), i * row + start);
+      for (let i = 0; i < outer; i++)
+        data.set((x.data as Float64Array).subarray(i * size, (i + 1) * size), i * row + start);
       start += size;
     }
     return tensor(type!.dtype, shape, data as never);
@@ -130,13 +164,25 @@ interface SliceAttributes {
 export const sliceOp = defineOp<SliceAttributes>("slice", {
   infer: ([x], { axis, start, end, step }) => {
     const size = x!.shape[axis];
-    if (typeof size === "number" && (start < 0 || end > size || start > end)) throw mismatch("slice", [x!], `axis ${axis} has no ${start}…${end}`);
-    return { dtype: x!.dtype, shape: x!.shape.map((dim, i) => (i === axis ? Math.ceil((end - start) / step) : dim)) };
+    if (typeof size === "number" && (start < 0 || end > size || start > end))
+      throw mismatch("slice", [x!], `axis ${axis} has no ${start}…${end}`);
+    return {
+      dtype: x!.dtype,
+      shape: x!.shape.map((dim, i) => (i === axis ? Math.ceil((end - start) / step) : dim)),
+    };
   },
   evaluate: ([x], { axis, start, step }, [type]) => {
     const shape = type!.shape as number[];
     const own = strides(x!.shape);
-    return take(x!, shape, gridOffsets(shape, own.map((s, i) => (i === axis ? s * step : s)), start * own[axis]!));
+    return take(
+      x!,
+      shape,
+      gridOffsets(
+        shape,
+        own.map((s, i) => (i === axis ? s * step : s)),
+        start * own[axis]!,
+      ),
+    );
   },
   emit: (e) => {
     const { axis, start, end, step } = e.attributes;
@@ -175,7 +221,8 @@ export const padOp = defineOp<{ before: readonly number[]; after: readonly numbe
     dtype: x!.dtype,
     shape: x!.shape.map((dim, i) => {
       const more = before[i]! + after[i]!;
-      if (typeof dim === "string" && more > 0) throw mismatch("pad", [x!], "only axes of known size can be padded");
+      if (typeof dim === "string" && more > 0)
+        throw mismatch("pad", [x!], "only axes of known size can be padded");
       return typeof dim === "string" ? dim : dim + more;
     }),
   }),
@@ -189,10 +236,18 @@ export const padOp = defineOp<{ before: readonly number[]; after: readonly numbe
   },
   emit: (e) => {
     const { before, after, value } = e.attributes;
-    return e.node("Pad", [e.inputs[0]!, e.constant(int64([...before, ...after])), e.constant(tensor("float32", [], Float32Array.of(value)))]);
+    return e.node("Pad", [
+      e.inputs[0]!,
+      e.constant(int64([...before, ...after])),
+      e.constant(tensor("float32", [], Float32Array.of(value))),
+    ]);
   },
   gradient: ({ inputs: [x], outputs: [y], attributes: { before }, cotangent }) => [
-    before.reduce((dy, first, axis) => (dy.shape[axis] === x!.shape[axis] ? dy : slice(dy, axis, first, first + (x!.shape[axis] as number))), full(cotangent, y!.shape)),
+    before.reduce(
+      (dy, first, axis) =>
+        dy.shape[axis] === x!.shape[axis] ? dy : slice(dy, axis, first, first + (x!.shape[axis] as number)),
+      full(cotangent, y!.shape),
+    ),
   ],
   properties: { movesData: true },
 });
@@ -205,8 +260,12 @@ export function pad(x: Value, before: readonly number[], after: readonly number[
 /** Rows of `x` along an axis, by their indices (int64, any shape, which takes the axis's place). */
 export const gatherOp = defineOp<{ axis: number }>("gather", {
   infer: ([x, indices], { axis }) => {
-    if (indices!.dtype !== "int64" || axis >= x!.shape.length) throw mismatch("gather", [x!, indices!], `it wants int64 indices into axis ${axis}`);
-    return { dtype: x!.dtype, shape: [...x!.shape.slice(0, axis), ...indices!.shape, ...x!.shape.slice(axis + 1)] };
+    if (indices!.dtype !== "int64" || axis >= x!.shape.length)
+      throw mismatch("gather", [x!, indices!], `it wants int64 indices into axis ${axis}`);
+    return {
+      dtype: x!.dtype,
+      shape: [...x!.shape.slice(0, axis), ...indices!.shape, ...x!.shape.slice(axis + 1)],
+    };
   },
   evaluate: ([x, indices], { axis }, [type]) => {
     const inner = elementCount(x!.shape.slice(axis + 1));
@@ -223,7 +282,8 @@ export const gatherOp = defineOp<{ axis: number }>("gather", {
   gradient: ({ inputs: [x, indices], outputs: [y], attributes: { axis }, cotangent }) => {
     const [rows, dy] = [indices!.shape, full(cotangent, y!.shape)];
     const flat = rows.length === 1 ? rows[0]! : elementCount(staticShape(indices!));
-    const merged = rows.length === 1 ? dy : reshape(dy, [...x!.shape.slice(0, axis), flat, ...x!.shape.slice(axis + 1)]);
+    const merged =
+      rows.length === 1 ? dy : reshape(dy, [...x!.shape.slice(0, axis), flat, ...x!.shape.slice(axis + 1)]);
     return [scatterRows(merged, rows.length === 1 ? indices! : reshape(indices!, [flat]), axis, x!.shape)];
   },
   properties: { movesData: true },
@@ -243,7 +303,14 @@ export const expandOp = defineOp<{ shape: readonly number[] }>("expand", {
   },
   evaluate: ([x], { shape }) => {
     const step = strides(x!.shape);
-    return take(x!, shape, gridOffsets(shape, step.map((s, i) => (x!.shape[i] === 1 ? 0 : s))));
+    return take(
+      x!,
+      shape,
+      gridOffsets(
+        shape,
+        step.map((s, i) => (x!.shape[i] === 1 ? 0 : s)),
+      ),
+    );
   },
   emit: (e) => e.node("Expand", [e.inputs[0]!, e.constant(int64(e.attributes.shape))]),
   gradient: ({ inputs: [x], outputs: [y], cotangent }) => [sumTo(cotangent, y!.shape, x!.shape)],

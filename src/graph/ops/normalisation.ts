@@ -22,16 +22,27 @@ export const batchNormOp = defineOp<{ epsilon: number }>("batchNorm", {
     for (let plane = 0; plane < n! * c!; plane++) {
       const k = plane % c!;
       const scale = g![k]! / Math.sqrt(v![k]! + epsilon);
-      for (let i = plane * area; i < (plane + 1) * area; i++) data[i] = (source![i]! - m![k]!) * scale + b![k]!;
+      for (let i = plane * area; i < (plane + 1) * area; i++)
+        data[i] = (source![i]! - m![k]!) * scale + b![k]!;
     }
     return tensor(x!.dtype, x!.shape, data as never);
   },
   emit: (e) => e.node("BatchNormalization", e.inputs, { epsilon: { float: e.attributes.epsilon } }),
-  gradient: ({ inputs: [x, gamma, beta, mean, variance], outputs: [y], attributes: { epsilon }, cotangent, wants }) => {
+  gradient: ({
+    inputs: [x, gamma, beta, mean, variance],
+    outputs: [y],
+    attributes: { epsilon },
+    cotangent,
+    wants,
+  }) => {
     const dy = full(cotangent, y!.shape);
     const rank = x!.shape.length;
     const axes = Array.from({ length: rank }, (_, i) => i).filter((i) => i !== 1);
-    const channels = (v: Value): Value => reshape(v, Array.from({ length: rank }, (_, i) => (i === 1 ? v.shape[0]! : 1)));
+    const channels = (v: Value): Value =>
+      reshape(
+        v,
+        Array.from({ length: rank }, (_, i) => (i === 1 ? v.shape[0]! : 1)),
+      );
     const vector = (v: Value): Value => reshape(v, gamma!.shape);
     const scale = reciprocal(sqrt(add(variance!, epsilon))); // per channel
     const slope = mul(gamma!, scale);
@@ -49,7 +60,14 @@ export const batchNormOp = defineOp<{ epsilon: number }>("batchNorm", {
 });
 
 /** Batch normalisation by stored statistics; the vectors have one element per channel of `x [N, C, h, w]`. */
-export function batchNorm(x: Value, gamma: Value, beta: Value, mean: Value, variance: Value, epsilon = 1e-3): Value {
+export function batchNorm(
+  x: Value,
+  gamma: Value,
+  beta: Value,
+  mean: Value,
+  variance: Value,
+  epsilon = 1e-3,
+): Value {
   return apply(batchNormOp, [x, gamma, beta, mean, variance], { epsilon });
 }
 

@@ -9,7 +9,11 @@ import type { PoolAttributes } from "./pooling.ts";
 type Four = [number, number, number, number];
 
 /** For each window, in order, the offset in `x` of its largest element: the first of equals, by rows. */
-function largestOffsets(x: Tensor, { kernel, stride, pads }: PoolAttributes, [, , oh, ow]: readonly number[]): number[] {
+function largestOffsets(
+  x: Tensor,
+  { kernel, stride, pads }: PoolAttributes,
+  [, , oh, ow]: readonly number[],
+): number[] {
   const [n, c, h, w] = x.shape as Four;
   const source = x.data as Float64Array;
   const offsets: number[] = [];
@@ -36,22 +40,34 @@ function largestOffsets(x: Tensor, { kernel, stride, pads }: PoolAttributes, [, 
 export const maxPool2dGradientOp = defineOp<PoolAttributes>("maxPool2dGradient", {
   infer: (inputs) => {
     const [x, dy] = inputs;
-    if (x!.shape.length !== 4 || dy!.shape.length !== 4 || x!.shape[1] !== dy!.shape[1]) throw mismatch("maxPool2dGradient", inputs, "it wants [N, C, h, w] and [N, C, oh, ow]");
+    if (x!.shape.length !== 4 || dy!.shape.length !== 4 || x!.shape[1] !== dy!.shape[1])
+      throw mismatch("maxPool2dGradient", inputs, "it wants [N, C, h, w] and [N, C, oh, ow]");
     return x!;
   },
   evaluate: ([x, dy], attributes) => {
     const dx = allocate(x!.dtype, x!.data.length) as Float64Array;
-    largestOffsets(x!, attributes, dy!.shape).forEach((to, from) => (dx[to]! += (dy!.data as Float64Array)[from]!));
+    largestOffsets(x!, attributes, dy!.shape).forEach(
+      (to, from) => (dx[to]! += (dy!.data as Float64Array)[from]!),
+    );
     return tensor(x!.dtype, x!.shape, dx as never);
   },
   emit: (e) => {
     const { kernel, stride, pads } = e.attributes;
     const shape = e.types[0]!.shape as number[];
-    const indices = e.nodes("MaxPool", [e.inputs[0]!], 2, { kernel_shape: { ints: kernel }, strides: { ints: stride }, pads: { ints: pads } })[1]!;
+    const indices = e.nodes("MaxPool", [e.inputs[0]!], 2, {
+      kernel_shape: { ints: kernel },
+      strides: { ints: stride },
+      pads: { ints: pads },
+    })[1]!;
     const flat = (name: string): string => e.node("Reshape", [name, e.constant(int64([-1]))]);
     const zero = e.node("Expand", [e.constant(float32([0])), e.constant(int64([elementCount(shape)]))]);
-    const sum = e.node("ScatterElements", [zero, flat(indices), flat(e.inputs[1]!)], { axis: { int: 0 }, reduction: { text: "add" } });
-    return e.node("Reshape", [sum, e.constant(int64(shape))], { allowzero: { int: shape.includes(0) ? 1 : 0 } });
+    const sum = e.node("ScatterElements", [zero, flat(indices), flat(e.inputs[1]!)], {
+      axis: { int: 0 },
+      reduction: { text: "add" },
+    });
+    return e.node("Reshape", [sum, e.constant(int64(shape))], {
+      allowzero: { int: shape.includes(0) ? 1 : 0 },
+    });
   },
   gradient: "unsupported",
   properties: {},
@@ -70,9 +86,16 @@ export function averagePool2dGradient(x: Value, dy: Value, { kernel, stride, pad
     const start = i * stride[axis] - pads[axis];
     return Math.min(start + kernel[axis], side) - Math.max(start, 0);
   };
-  const counts = Float32Array.from({ length: oh * ow }, (_, i) => inside(Math.floor(i / ow), 0, h) * inside(i % ow, 1, w));
+  const counts = Float32Array.from(
+    { length: oh * ow },
+    (_, i) => inside(Math.floor(i / ow), 0, h) * inside(i % ow, 1, w),
+  );
   const even = counts.every((count) => count === counts[0]);
-  const shared = even ? mul(full(dy, dy.shape), 1 / (counts[0] ?? 1)) : div(dy, constant(float32(counts, [1, 1, oh, ow])));
-  const ones = constant(float32(new Float32Array(channels * kernel[0] * kernel[1]).fill(1), [channels, 1, ...kernel]));
+  const shared = even
+    ? mul(full(dy, dy.shape), 1 / (counts[0] ?? 1))
+    : div(dy, constant(float32(counts, [1, 1, oh, ow])));
+  const ones = constant(
+    float32(new Float32Array(channels * kernel[0] * kernel[1]).fill(1), [channels, 1, ...kernel]),
+  );
   return conv2dInputGradient(shared, ones, x.shape, { stride, dilation: [1, 1], pads, groups: channels });
 }

@@ -22,7 +22,12 @@ function inferPool(name: string, inputs: readonly Type[], { kernel, stride, pads
 }
 
 /** Runs `reduce` over the elements of each window that lie inside the map. */
-function evaluatePool(x: Tensor, { kernel, stride, pads }: PoolAttributes, type: Type, reduce: (inside: number[]) => number): Tensor {
+function evaluatePool(
+  x: Tensor,
+  { kernel, stride, pads }: PoolAttributes,
+  type: Type,
+  reduce: (inside: number[]) => number,
+): Tensor {
   const [n, c, oh, ow] = type.shape as [number, number, number, number];
   const [, , h, w] = x.shape as [number, number, number, number];
   const source = x.data as Float64Array;
@@ -46,8 +51,15 @@ function evaluatePool(x: Tensor, { kernel, stride, pads }: PoolAttributes, type:
 export const maxPool2dOp = defineOp<PoolAttributes>("maxPool2d", {
   infer: (inputs, attributes) => inferPool("maxPool2d", inputs, attributes),
   evaluate: ([x], attributes, [type]) => evaluatePool(x!, attributes, type!, (inside) => Math.max(...inside)),
-  emit: (e) => e.node("MaxPool", e.inputs, { kernel_shape: { ints: e.attributes.kernel }, strides: { ints: e.attributes.stride }, pads: { ints: e.attributes.pads } }),
-  gradient: ({ inputs: [x], outputs: [y], attributes, cotangent }) => [maxPool2dGradient(x!, full(cotangent, y!.shape), attributes)],
+  emit: (e) =>
+    e.node("MaxPool", e.inputs, {
+      kernel_shape: { ints: e.attributes.kernel },
+      strides: { ints: e.attributes.stride },
+      pads: { ints: e.attributes.pads },
+    }),
+  gradient: ({ inputs: [x], outputs: [y], attributes, cotangent }) => [
+    maxPool2dGradient(x!, full(cotangent, y!.shape), attributes),
+  ],
   properties: {},
 });
 
@@ -57,8 +69,14 @@ export const averagePool2dOp = defineOp<PoolAttributes>("averagePool2d", {
   evaluate: ([x], attributes, [type]) =>
     evaluatePool(x!, attributes, type!, (inside) => inside.reduce((sum, v) => sum + v, 0) / inside.length),
   emit: (e) =>
-    e.node("AveragePool", e.inputs, { kernel_shape: { ints: e.attributes.kernel }, strides: { ints: e.attributes.stride }, pads: { ints: e.attributes.pads } }),
-  gradient: ({ inputs: [x], outputs: [y], attributes, cotangent }) => [averagePool2dGradient(x!, full(cotangent, y!.shape), attributes)],
+    e.node("AveragePool", e.inputs, {
+      kernel_shape: { ints: e.attributes.kernel },
+      strides: { ints: e.attributes.stride },
+      pads: { ints: e.attributes.pads },
+    }),
+  gradient: ({ inputs: [x], outputs: [y], attributes, cotangent }) => [
+    averagePool2dGradient(x!, full(cotangent, y!.shape), attributes),
+  ],
   properties: {},
 });
 
@@ -72,7 +90,12 @@ export interface PoolOptions {
 function poolAttributes(x: Value, { kernel, stride, padding = "same" }: PoolOptions): PoolAttributes {
   const k = typeof kernel === "number" ? ([kernel, kernel] as const) : kernel;
   const s = typeof stride === "number" ? ([stride, stride] as const) : stride;
-  const pads = padding === "same" ? samePads(x.shape.slice(2) as [number, number], k, s) : padding === "valid" ? ([0, 0, 0, 0] as const) : padding;
+  const pads =
+    padding === "same"
+      ? samePads(x.shape.slice(2) as [number, number], k, s)
+      : padding === "valid"
+        ? ([0, 0, 0, 0] as const)
+        : padding;
   return { kernel: k, stride: s, pads };
 }
 

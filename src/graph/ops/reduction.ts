@@ -13,10 +13,19 @@ interface ReduceAttributes {
 }
 
 /** A reduction over some axes, which stay with size 1. `operator` takes its axes as an input from `axesInputSince` on. */
-function reduction(name: string, operator: string, axesInputSince: number, start: number, step: (sum: number, x: number) => number, gradient: GradientRule<ReduceAttributes>, mean = false): Op<ReduceAttributes> {
+function reduction(
+  name: string,
+  operator: string,
+  axesInputSince: number,
+  start: number,
+  step: (sum: number, x: number) => number,
+  gradient: GradientRule<ReduceAttributes>,
+  mean = false,
+): Op<ReduceAttributes> {
   return defineOp<ReduceAttributes>(name, {
     infer: ([x], { axes }) => {
-      if (axes.some((axis) => axis < 0 || axis >= x!.shape.length)) throw mismatch(name, [x!], `there is no axis ${axes.join(", ")}`);
+      if (axes.some((axis) => axis < 0 || axis >= x!.shape.length))
+        throw mismatch(name, [x!], `there is no axis ${axes.join(", ")}`);
       return { dtype: x!.dtype, shape: x!.shape.map((dim, axis): Dim => (axes.includes(axis) ? 1 : dim)) };
     },
     evaluate: ([x], { axes }, [type]) => {
@@ -58,20 +67,45 @@ function forEachReduced(x: Tensor, axes: readonly number[], visit: (from: number
 }
 
 /** The same cotangent goes to every element that was summed. */
-export const reduceSumOp = reduction("reduceSum", "ReduceSum", 13, 0, (sum, x) => sum + x, ({ cotangent }) => [cotangent]);
-export const reduceMeanOp = reduction("reduceMean", "ReduceMean", 18, 0, (sum, x) => sum + x, ({ inputs: [x], attributes: { axes }, cotangent }) => [mul(cotangent, 1 / sizeOver(x!, axes))], true);
+export const reduceSumOp = reduction(
+  "reduceSum",
+  "ReduceSum",
+  13,
+  0,
+  (sum, x) => sum + x,
+  ({ cotangent }) => [cotangent],
+);
+export const reduceMeanOp = reduction(
+  "reduceMean",
+  "ReduceMean",
+  18,
+  0,
+  (sum, x) => sum + x,
+  ({ inputs: [x], attributes: { axes }, cotangent }) => [mul(cotangent, 1 / sizeOver(x!, axes))],
+  true,
+);
 /** Equal largest elements share the cotangent. */
-export const reduceMaxOp = reduction("reduceMax", "ReduceMax", 18, -Infinity, Math.max, ({ inputs: [x], outputs: [y], attributes: { axes }, cotangent }) => {
-  const largest = cast(equal(x!, y!), x!.dtype);
-  return [mul(div(cotangent, reduceSum(largest, axes)), largest)];
-});
+export const reduceMaxOp = reduction(
+  "reduceMax",
+  "ReduceMax",
+  18,
+  -Infinity,
+  Math.max,
+  ({ inputs: [x], outputs: [y], attributes: { axes }, cotangent }) => {
+    const largest = cast(equal(x!, y!), x!.dtype);
+    return [mul(div(cotangent, reduceSum(largest, axes)), largest)];
+  },
+);
 
 /** How many elements of `x` one element of its reduction comes from. */
 function sizeOver(x: Value, axes: readonly number[]): number {
   return elementCount(staticShape({ dtype: x.dtype, shape: axes.map((axis) => x.shape[axis]!) }));
 }
 
-const reduce = (op: Op<ReduceAttributes>) => (x: Value, axes: readonly number[]): Value => apply(op, [x], { axes });
+const reduce =
+  (op: Op<ReduceAttributes>) =>
+  (x: Value, axes: readonly number[]): Value =>
+    apply(op, [x], { axes });
 
 /** Sum over some axes, which stay with size 1. */
 export const reduceSum = reduce(reduceSumOp);
@@ -109,11 +143,19 @@ export const softmaxOp = defineOp<{ axis: number }>("softmax", {
   infer: ([x]) => x!,
   evaluate: ([x], { axis }) => {
     const groups = elementCount(x!.shape) / (x!.shape[axis] || 1);
-    const [source, largest, sums] = [x!.data as Float64Array, new Float64Array(groups).fill(-Infinity), new Float64Array(groups)];
+    const [source, largest, sums] = [
+      x!.data as Float64Array,
+      new Float64Array(groups).fill(-Infinity),
+      new Float64Array(groups),
+    ];
     const data = allocate(x!.dtype, source.length) as Float64Array;
     forEachReduced(x!, [axis], (from, to) => (largest[to] = Math.max(largest[to]!, source[from]!)));
     forEachReduced(x!, [axis], (from, to) => (sums[to]! += Math.exp(source[from]! - largest[to]!)));
-    forEachReduced(x!, [axis], (from, to) => (data[from] = Math.exp(source[from]! - largest[to]!) / sums[to]!));
+    forEachReduced(
+      x!,
+      [axis],
+      (from, to) => (data[from] = Math.exp(source[from]! - largest[to]!) / sums[to]!),
+    );
     return tensor(x!.dtype, x!.shape, data as never);
   },
   emit: (e) => e.node("Softmax", e.inputs, { axis: { int: e.attributes.axis } }),
@@ -133,11 +175,17 @@ export function softmax(x: Value, axis: number): Value {
 export const matMulOp = defineOp("matMul", {
   infer: (inputs) => {
     const [a, b] = inputs as readonly [Type, Type];
-    if (a.shape.length < 2 || b.shape.length !== a.shape.length || a.shape.at(-1) !== b.shape.at(-2) || a.dtype !== b.dtype)
+    if (
+      a.shape.length < 2 ||
+      b.shape.length !== a.shape.length ||
+      a.shape.at(-1) !== b.shape.at(-2) ||
+      a.dtype !== b.dtype
+    )
       throw mismatch("matMul", inputs, "it wants […, m, k] and […, k, n] of one rank");
     const batch = a.shape.slice(0, -2).map((dim, i): Dim => {
       const other = b.shape[i]!;
-      if (dim !== other && dim !== 1 && other !== 1) throw mismatch("matMul", inputs, `batch sizes ${dim} and ${other} differ`);
+      if (dim !== other && dim !== 1 && other !== 1)
+        throw mismatch("matMul", inputs, `batch sizes ${dim} and ${other} differ`);
       return dim === 1 ? other : dim;
     });
     return { dtype: a.dtype, shape: [...batch, a.shape.at(-2)!, b.shape.at(-1)!] };
@@ -172,13 +220,24 @@ export const matMulOp = defineOp("matMul", {
   emit: (e) => e.node("MatMul", e.inputs),
   gradient: ({ inputs: [a, b], outputs: [c], cotangent, wants }) => {
     const dy = full(cotangent, c!.shape);
-    const over = (shape: readonly Dim[], other: Value): Dim[] => [...c!.shape.slice(0, -2), shape.at(-2)!, other.shape.at(-1)!];
-    const swapped = (x: Value): Value => transpose(x, [...x.shape.slice(0, -2).map((_, i) => i), x.shape.length - 1, x.shape.length - 2]);
+    const over = (shape: readonly Dim[], other: Value): Dim[] => [
+      ...c!.shape.slice(0, -2),
+      shape.at(-2)!,
+      other.shape.at(-1)!,
+    ];
+    const swapped = (x: Value): Value =>
+      transpose(x, [...x.shape.slice(0, -2).map((_, i) => i), x.shape.length - 1, x.shape.length - 2]);
     const toA = wants(0) ? matMul(dy, swapped(b!)) : undefined;
     const toB = wants(1) ? matMul(swapped(a!), dy) : undefined;
-    return [toA && sumTo(toA, over(dy.shape, toA), a!.shape), toB && sumTo(toB, over(toB.shape, toB), b!.shape)];
+    return [
+      toA && sumTo(toA, over(dy.shape, toA), a!.shape),
+      toB && sumTo(toB, over(toB.shape, toB), b!.shape),
+    ];
   },
-  properties: { multiplyAdds: (node) => elementCount(node.outputs[0]!.shape as number[]) * (node.inputs[0]!.shape.at(-1) as number) },
+  properties: {
+    multiplyAdds: (node) =>
+      elementCount(node.outputs[0]!.shape as number[]) * (node.inputs[0]!.shape.at(-1) as number),
+  },
 });
 
 /** Matrix products of the last two axes. */
@@ -195,15 +254,24 @@ export function matMul(a: Value, b: Value): Value {
 export const dotOp = defineOp<ReduceAttributes>("dot", {
   infer: (inputs, { axes }) => {
     const [a, b] = inputs;
-    if (a!.dtype !== b!.dtype || a!.shape.length !== b!.shape.length || a!.shape.some((dim, i) => dim !== b!.shape[i]))
+    if (
+      a!.dtype !== b!.dtype ||
+      a!.shape.length !== b!.shape.length ||
+      a!.shape.some((dim, i) => dim !== b!.shape[i])
+    )
       throw mismatch("dot", inputs, "it wants two tensors of one type and shape");
-    if (axes.some((axis) => axis < 0 || axis >= a!.shape.length)) throw mismatch("dot", inputs, `there is no axis ${axes.join(", ")}`);
+    if (axes.some((axis) => axis < 0 || axis >= a!.shape.length))
+      throw mismatch("dot", inputs, `there is no axis ${axes.join(", ")}`);
     return { dtype: a!.dtype, shape: a!.shape.map((dim, axis): Dim => (axes.includes(axis) ? 1 : dim)) };
   },
   evaluate: ([a, b], { axes }, [type]) => {
     const shape = type!.shape as number[];
     const data = allocate(a!.dtype, elementCount(shape)) as Float64Array;
-    forEachReduced(a!, axes, (from, to) => (data[to]! += (a!.data as Float64Array)[from]! * (b!.data as Float64Array)[from]!));
+    forEachReduced(
+      a!,
+      axes,
+      (from, to) => (data[to]! += (a!.data as Float64Array)[from]! * (b!.data as Float64Array)[from]!),
+    );
     return tensor(a!.dtype, shape, data as never);
   },
   emit: (e) => {
@@ -212,14 +280,28 @@ export const dotOp = defineOp<ReduceAttributes>("dot", {
     let last = shape.length;
     while (last > 0 && axes.includes(last - 1)) last--;
     const known = shape.every((dim) => typeof dim === "number" && dim > 0);
-    if (last === shape.length || !known) return e.node("ReduceSum", [e.node("Mul", e.inputs), e.constant(int64(axes))]);
+    if (last === shape.length || !known)
+      return e.node("ReduceSum", [e.node("Mul", e.inputs), e.constant(int64(axes))]);
     const front = shape.slice(0, last) as number[];
-    const { sums, lanes } = rowDots(e, e.inputs[0]!, e.inputs[1]!, elementCount(front), elementCount(shape.slice(last) as number[]));
+    const { sums, lanes } = rowDots(
+      e,
+      e.inputs[0]!,
+      e.inputs[1]!,
+      elementCount(front),
+      elementCount(shape.slice(last) as number[]),
+    );
     const parts = e.node("Reshape", [sums, e.constant(int64([...front, lanes]))]);
-    const sum = e.node("ReduceSum", [parts, e.constant(int64([...axes.filter((axis) => axis < last), last]))], { keepdims: { int: 0 } });
+    const sum = e.node(
+      "ReduceSum",
+      [parts, e.constant(int64([...axes.filter((axis) => axis < last), last]))],
+      { keepdims: { int: 0 } },
+    );
     return e.node("Reshape", [sum, e.constant(int64(e.outputs[0]!.shape as number[]))]);
   },
-  gradient: ({ inputs: [a, b], cotangent, wants }) => [wants(0) ? mul(cotangent, b!) : undefined, wants(1) ? mul(cotangent, a!) : undefined],
+  gradient: ({ inputs: [a, b], cotangent, wants }) => [
+    wants(0) ? mul(cotangent, b!) : undefined,
+    wants(1) ? mul(cotangent, a!) : undefined,
+  ],
   properties: {},
 });
 

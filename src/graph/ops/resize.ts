@@ -7,7 +7,6 @@ import { reshape, take } from "./movement.ts";
 import { averagePool2d } from "./pooling.ts";
 import { matMul } from "./reduction.ts";
 
-
 /**
  * Nearest-neighbour resize of `x [N, C, h, w]` to `[N, C, height, width]`: source row `⌊i · h / height⌋`
  * (TensorFlow's `resize_nearest_neighbor`).
@@ -23,22 +22,35 @@ export const resizeNearestOp = defineOp<{ height: number; width: number }>("resi
     const [n, c, h, w] = x!.shape as [number, number, number, number];
     const [rows, columns] = [nearestIndices(h, height), nearestIndices(w, width)];
     const offsets: number[] = [];
-    for (let plane = 0; plane < n * c; plane++) for (const y of rows) for (const z of columns) offsets.push((plane * h + y) * w + z);
+    for (let plane = 0; plane < n * c; plane++)
+      for (const y of rows) for (const z of columns) offsets.push((plane * h + y) * w + z);
     return take(x!, type!.shape as number[], offsets);
   },
   emit: (e) => {
     const { height, width } = e.attributes;
     const [, , h, w] = e.types[0]!.shape as number[];
     if (height % h! === 0 && width % w! === 0)
-      return e.node("Resize", [e.inputs[0]!, "", e.constant(tensor("float32", [4], Float32Array.of(1, 1, height / h!, width / w!)))], {
-        mode: { text: "nearest" },
-        coordinate_transformation_mode: { text: "asymmetric" },
-        nearest_mode: { text: "floor" },
-      });
-    const rows = e.node("Gather", [e.inputs[0]!, e.constant(int64(nearestIndices(h!, height)))], { axis: { int: 2 } });
+      return e.node(
+        "Resize",
+        [
+          e.inputs[0]!,
+          "",
+          e.constant(tensor("float32", [4], Float32Array.of(1, 1, height / h!, width / w!))),
+        ],
+        {
+          mode: { text: "nearest" },
+          coordinate_transformation_mode: { text: "asymmetric" },
+          nearest_mode: { text: "floor" },
+        },
+      );
+    const rows = e.node("Gather", [e.inputs[0]!, e.constant(int64(nearestIndices(h!, height)))], {
+      axis: { int: 2 },
+    });
     return e.node("Gather", [rows, e.constant(int64(nearestIndices(w!, width)))], { axis: { int: 3 } });
   },
-  gradient: ({ inputs: [x], outputs: [y], cotangent }) => [resizeNearestGradient(full(cotangent, y!.shape), x!.shape as number[])],
+  gradient: ({ inputs: [x], outputs: [y], cotangent }) => [
+    resizeNearestGradient(full(cotangent, y!.shape), x!.shape as number[]),
+  ],
   properties: { movesData: true },
 });
 
@@ -55,10 +67,19 @@ export function resizeNearest(x: Value, height: number, width: number): Value {
 type Mixture = readonly (readonly [from: number, share: number])[][];
 
 /** The transpose of resizing rows and columns by mixtures, as two matrix products: `rowsᵀ · dy · columns`. */
-function transposedResize(dy: Value, [h, w]: readonly [number, number], rows: Mixture, columns: Mixture): Value {
+function transposedResize(
+  dy: Value,
+  [h, w]: readonly [number, number],
+  rows: Mixture,
+  columns: Mixture,
+): Value {
   const matrix = (mixture: Mixture, size: number, transposed: boolean): Value => {
     const data = new Float32Array(mixture.length * size);
-    mixture.forEach((parts, to) => parts.forEach(([from, share]) => (data[transposed ? from * mixture.length + to : to * size + from]! += share)));
+    mixture.forEach((parts, to) =>
+      parts.forEach(
+        ([from, share]) => (data[transposed ? from * mixture.length + to : to * size + from]! += share),
+      ),
+    );
     return constant(float32(data, [1, 1, ...(transposed ? [size, mixture.length] : [mixture.length, size])]));
   };
   return matMul(matMul(matrix(rows, h, true), dy), matrix(columns, w, false));
@@ -76,7 +97,8 @@ const bilinearMixture = (from: number, to: number): Mixture =>
 /** The cotangent of a nearest-neighbour resize's input `[N, C, h, w]`: sums over the copies of each element. */
 function resizeNearestGradient(dy: Value, [n, c, h, w]: readonly number[]): Value {
   const [height, width] = dy.shape.slice(2) as [number, number];
-  if (height % h! !== 0 || width % w! !== 0) return transposedResize(dy, [h!, w!], nearestMixture(h!, height), nearestMixture(w!, width));
+  if (height % h! !== 0 || width % w! !== 0)
+    return transposedResize(dy, [h!, w!], nearestMixture(h!, height), nearestMixture(w!, width));
   const kernel = [height / h!, width / w!] as const;
   const sum = mul(averagePool2d(dy, { kernel, stride: kernel, padding: "valid" }), kernel[0] * kernel[1]);
   return reshape(sum, [n!, c!, h!, w!]);
@@ -102,7 +124,8 @@ export const resizeBilinearOp = defineOp<{ height: number; width: number }>("res
       for (const row of rows)
         for (const column of columns) {
           let sum = 0;
-          for (const [y, a] of row) for (const [z, b] of column) sum += a * b * source[(plane * h + y) * w + z]!;
+          for (const [y, a] of row)
+            for (const [z, b] of column) sum += a * b * source[(plane * h + y) * w + z]!;
           data[at++] = sum;
         }
     return tensor(x!.dtype, shape, data as never);
@@ -117,7 +140,14 @@ export const resizeBilinearOp = defineOp<{ height: number; width: number }>("res
   },
   gradient: ({ inputs: [x], outputs: [y], attributes: { height, width }, cotangent }) => {
     const [h, w] = x!.shape.slice(2) as [number, number];
-    return [transposedResize(full(cotangent, y!.shape), [h, w], bilinearMixture(h, height), bilinearMixture(w, width))];
+    return [
+      transposedResize(
+        full(cotangent, y!.shape),
+        [h, w],
+        bilinearMixture(h, height),
+        bilinearMixture(w, width),
+      ),
+    ];
   },
   properties: {},
 });

@@ -13,10 +13,19 @@ export const scatterAddOp = defineOp("scatterAdd", {
   infer: (inputs) => {
     const [base, indices, updates] = inputs;
     const depth = indices!.shape[1];
-    if (indices!.dtype !== "int64" || indices!.shape.length !== 2 || typeof depth !== "number" || depth > base!.shape.length)
+    if (
+      indices!.dtype !== "int64" ||
+      indices!.shape.length !== 2 ||
+      typeof depth !== "number" ||
+      depth > base!.shape.length
+    )
       throw mismatch("scatterAdd", inputs, "it wants int64 indices [rows, axes]");
     const wanted = [indices!.shape[0]!, ...base!.shape.slice(depth)];
-    if (updates!.dtype !== base!.dtype || wanted.length !== updates!.shape.length || wanted.some((dim, i) => dim !== updates!.shape[i] && typeof dim === typeof updates!.shape[i]))
+    if (
+      updates!.dtype !== base!.dtype ||
+      wanted.length !== updates!.shape.length ||
+      wanted.some((dim, i) => dim !== updates!.shape[i] && typeof dim === typeof updates!.shape[i])
+    )
       throw mismatch("scatterAdd", inputs, `the updates must be [${wanted.join(", ")}]`);
     return base!;
   },
@@ -30,7 +39,8 @@ export const scatterAddOp = defineOp("scatterAdd", {
         const index = Number(indices!.data[row * depth + axis]);
         at = at * base!.shape[axis]! + (index < 0 ? index + base!.shape[axis]! : index);
       }
-      for (let i = 0; i < inner; i++) data[at * inner + i]! += (updates!.data as Float64Array)[row * inner + i]!;
+      for (let i = 0; i < inner; i++)
+        data[at * inner + i]! += (updates!.data as Float64Array)[row * inner + i]!;
     }
     return tensor(base!.dtype, base!.shape, data as never);
   },
@@ -101,8 +111,17 @@ export function topK(x: Value, k: Value, size: string): { values: Value; indices
 export const nonMaxSuppressionOp = defineOp("nonMaxSuppression", {
   infer: (inputs) => {
     const [boxes, scores] = inputs;
-    if (boxes!.shape.length !== 3 || scores!.shape.length !== 3 || boxes!.shape[1] !== scores!.shape[2] || inputs.length !== 5)
-      throw mismatch("nonMaxSuppression", inputs, "it wants [N, anchors, 4], [N, classes, anchors] and three limits");
+    if (
+      boxes!.shape.length !== 3 ||
+      scores!.shape.length !== 3 ||
+      boxes!.shape[1] !== scores!.shape[2] ||
+      inputs.length !== 5
+    )
+      throw mismatch(
+        "nonMaxSuppression",
+        inputs,
+        "it wants [N, anchors, 4], [N, classes, anchors] and three limits",
+      );
     return { dtype: "int64", shape: ["selected", 3] };
   },
   evaluate: ([boxes, scores, most, overlap, score]) => {
@@ -110,12 +129,23 @@ export const nonMaxSuppressionOp = defineOp("nonMaxSuppression", {
     const rows: number[] = [];
     for (let b = 0; b < n; b++)
       for (let c = 0; c < classes; c++) {
-        const own = (scores!.data as Float32Array).subarray((b * classes + c) * anchors, (b * classes + c + 1) * anchors);
-        const order = Array.from(own.keys()).filter((i) => own[i]! > Number(score!.data[0])).sort((i, j) => own[j]! - own[i]! || i - j);
+        const own = (scores!.data as Float32Array).subarray(
+          (b * classes + c) * anchors,
+          (b * classes + c + 1) * anchors,
+        );
+        const order = Array.from(own.keys())
+          .filter((i) => own[i]! > Number(score!.data[0]))
+          .sort((i, j) => own[j]! - own[i]! || i - j);
         const kept: number[] = [];
         for (const i of order) {
           if (kept.length >= Number(most!.data[0])) break;
-          if (kept.every((j) => intersectionOverUnion(boxes!, b * anchors + i, b * anchors + j) <= Number(overlap!.data[0]))) kept.push(i);
+          if (
+            kept.every(
+              (j) =>
+                intersectionOverUnion(boxes!, b * anchors + i, b * anchors + j) <= Number(overlap!.data[0]),
+            )
+          )
+            kept.push(i);
         }
         for (const i of kept) rows.push(b, c, i);
       }
@@ -136,7 +166,13 @@ function intersectionOverUnion(boxes: Tensor, i: number, j: number): number {
 }
 
 /** Hard non-maximum suppression per class; see {@link nonMaxSuppressionOp}. */
-export function nonMaxSuppression(boxes: Value, scores: Value, mostPerClass: Value, iouThreshold: Value, scoreThreshold: Value): Value {
+export function nonMaxSuppression(
+  boxes: Value,
+  scores: Value,
+  mostPerClass: Value,
+  iouThreshold: Value,
+  scoreThreshold: Value,
+): Value {
   return apply(nonMaxSuppressionOp, [boxes, scores, mostPerClass, iouThreshold, scoreThreshold], {});
 }
 
@@ -144,7 +180,12 @@ export function nonMaxSuppression(boxes: Value, scores: Value, mostPerClass: Val
 export const gatherNdOp = defineOp("gatherNd", {
   infer: (inputs) => {
     const [x, indices] = inputs;
-    if (indices!.dtype !== "int64" || indices!.shape.length !== 2 || typeof indices!.shape[1] !== "number" || indices!.shape[1] > x!.shape.length)
+    if (
+      indices!.dtype !== "int64" ||
+      indices!.shape.length !== 2 ||
+      typeof indices!.shape[1] !== "number" ||
+      indices!.shape[1] > x!.shape.length
+    )
       throw mismatch("gatherNd", inputs, "it wants int64 indices [rows, axes]");
     return { dtype: x!.dtype, shape: [indices!.shape[0]!, ...x!.shape.slice(indices!.shape[1])] };
   },
@@ -164,7 +205,9 @@ export const gatherNdOp = defineOp("gatherNd", {
     return tensor(type!.dtype, shape, data as never);
   },
   emit: (e) => e.node("GatherND", e.inputs),
-  gradient: ({ inputs: [x, indices], outputs: [y], cotangent }) => [scatterAdd(zerosOf(x!.shape), indices!, full(cotangent, y!.shape))],
+  gradient: ({ inputs: [x, indices], outputs: [y], cotangent }) => [
+    scatterAdd(zerosOf(x!.shape), indices!, full(cotangent, y!.shape)),
+  ],
   properties: { movesData: true },
 });
 

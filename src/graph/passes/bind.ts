@@ -13,7 +13,10 @@ export function bindParameters(graph: Graph, tensors: ReadonlyMap<string, Tensor
   return rewrite(
     graph,
     () => undefined,
-    (value) => (value.source.kind === "parameter" ? bound(value, value.source.name, tensors.get(value.source.name)) : value),
+    (value) =>
+      value.source.kind === "parameter"
+        ? bound(value, value.source.name, tensors.get(value.source.name))
+        : value,
   );
 }
 
@@ -21,5 +24,9 @@ function bound(value: Value, name: string, found: Tensor | undefined): Value {
   if (!found) throw new ShapeError(`the weights have no ${name}, ${typeText(value)}`);
   if (found.shape.length !== value.shape.length || found.shape.some((size, i) => size !== value.shape[i]))
     throw new ShapeError(`${name} is ${typeText(found)} in the weights, but ${typeText(value)} in the model`);
-  return constant(found.dtype === "float16" ? tensor("float32", found.shape, halfToFloat32(found.data as Uint16Array)) : found);
+  return constant(
+    found.dtype === "float16"
+      ? tensor("float32", found.shape, halfToFloat32(found.data as Uint16Array))
+      : found,
+  );
 }

@@ -68,13 +68,17 @@ function intoBlocks(graph: Graph, block: number): Graph {
     if (blocked) forms.put(node.outputs[0]!, blocked.value, blocked.layout);
     else {
       const inputs = node.inputs.map((value) => forms.plain(value));
-      const outputs = inputs.every((value, i) => value === node.inputs[i]) ? node.outputs : applyAll(node.op, inputs, node.attributes);
+      const outputs = inputs.every((value, i) => value === node.inputs[i])
+        ? node.outputs
+        : applyAll(node.op, inputs, node.attributes);
       node.outputs.forEach((value, i) => forms.put(value, outputs[i]!, "plain"));
     }
   }
   return {
     inputs: graph.inputs,
-    outputs: Object.fromEntries(Object.entries(graph.outputs).map(([name, value]) => [name, forms.plain(value)])),
+    outputs: Object.fromEntries(
+      Object.entries(graph.outputs).map(([name, value]) => [name, forms.plain(value)]),
+    ),
   };
 }
 
@@ -83,7 +87,10 @@ interface Blocked {
   readonly layout: "plain" | "blocked";
 }
 
-const isMap = (value: Value): boolean => value.dtype === "float32" && value.shape.length === 4 && value.shape.every((dim) => typeof dim === "number");
+const isMap = (value: Value): boolean =>
+  value.dtype === "float32" &&
+  value.shape.length === 4 &&
+  value.shape.every((dim) => typeof dim === "number");
 const area = (value: Value): number => (value.shape[2] as number) * (value.shape[3] as number);
 const isScalar = (value: Value): boolean => value.shape.every((dim) => dim === 1);
 const is = (node: Node, op: unknown): boolean => node.op === op;
@@ -93,12 +100,21 @@ function inBlocks(node: Node, forms: Forms, block: number): Blocked | undefined 
   const [x] = node.inputs as [Value, ...Value[]];
   if (!node.inputs.some((value) => isMap(value) && area(value) > 1)) return undefined;
   if (is(node, conv2dOp)) return convolution(node, forms, block);
-  if (is(node, mulOp) && isGate(node)) return forms.isBlocked(x) ? blockedValue(apply(blockedScaleOp, [forms.blocked(x), fullGate(node.inputs[1]!, forms, block)], { block })) : undefined;
+  if (is(node, mulOp) && isGate(node))
+    return forms.isBlocked(x)
+      ? blockedValue(
+          apply(blockedScaleOp, [forms.blocked(x), fullGate(node.inputs[1]!, forms, block)], { block }),
+        )
+      : undefined;
   if (node.op.properties.elementwise) return elementwise(node, forms);
   if (!forms.isBlocked(x)) return undefined;
-  if (is(node, maxPool2dOp)) return blockedValue(apply(blockedMaxPoolOp, [forms.blocked(x)], { ...(node.attributes as object), block } as never));
+  if (is(node, maxPool2dOp))
+    return blockedValue(
+      apply(blockedMaxPoolOp, [forms.blocked(x)], { ...(node.attributes as object), block } as never),
+    );
   if (is(node, resizeNearestOp)) return repeat(node, forms.blocked(x), block);
-  if (is(node, reduceMeanOp) && String(node.attributes.axes) === "2,3") return mean(node, forms.blocked(x), block);
+  if (is(node, reduceMeanOp) && String(node.attributes.axes) === "2,3")
+    return mean(node, forms.blocked(x), block);
   return undefined;
 }
 
@@ -107,7 +123,12 @@ const blockedValue = (value: Value): Blocked => ({ value, layout: "blocked" });
 function convolution(node: Node, forms: Forms, block: number): Blocked | undefined {
   const [x, kernel, bias] = node.inputs as [Value, Value, Value?];
   const [filter, offset] = [constantOf(kernel), bias && constantOf(bias)];
-  const { groups, stride, dilation, pads } = node.attributes as unknown as { groups: number; stride: [number, number]; dilation: [number, number]; pads: [number, number, number, number] };
+  const { groups, stride, dilation, pads } = node.attributes as unknown as {
+    groups: number;
+    stride: [number, number];
+    dilation: [number, number];
+    pads: [number, number, number, number];
+  };
   if (!isMap(x) || area(x) === 1 || filter?.dtype !== "float32" || (bias && !offset)) return undefined;
   const [outputs, perGroup] = filter.shape as [number, number, number, number];
   const depthwise = groups > 1 && perGroup === 1 && outputs === groups;
@@ -119,12 +140,28 @@ function convolution(node: Node, forms: Forms, block: number): Blocked | undefin
   const offsets = new Float32Array(width);
   if (offset) offsets.set(offset.data as Float32Array);
   const weights = constant(blockedFilter(filter, layout, block));
-  const attributes = { stride, dilation, pads, block, layout, groups: depthwise ? width : 1, activation: "" as FusedActivation };
-  const gated = layout === "both" && kernel.shape[2] === 1 && kernel.shape[3] === 1 ? gateBefore(x, outputs, forms) : undefined;
+  const attributes = {
+    stride,
+    dilation,
+    pads,
+    block,
+    layout,
+    groups: depthwise ? width : 1,
+    activation: "" as FusedActivation,
+  };
+  const gated =
+    layout === "both" && kernel.shape[2] === 1 && kernel.shape[3] === 1
+      ? gateBefore(x, outputs, forms)
+      : undefined;
   const [map, own] = gated
-    ? [forms.blocked(gated.map), apply(scaledFilterOp, [weights, fullGate(gated.gate, forms, block)], { block })]
+    ? [
+        forms.blocked(gated.map),
+        apply(scaledFilterOp, [weights, fullGate(gated.gate, forms, block)], { block }),
+      ]
     : [few ? forms.plain(x) : forms.blocked(x), weights];
-  return blockedValue(apply(blockedConvOp, [map, own, constant(tensor("float32", [width], offsets))], attributes));
+  return blockedValue(
+    apply(blockedConvOp, [map, own, constant(tensor("float32", [width], offsets))], attributes),
+  );
 }
 
 /** `map · gate` before a 1×1 convolution of one picture, where the filter has fewer elements than the map. */
@@ -137,7 +174,14 @@ function gateBefore(x: Value, outputs: number, forms: Forms): { map: Value; gate
 
 /** A multiplication of a map by one number per picture and channel. */
 function isGate({ inputs: [map, gate] }: Node): boolean {
-  return isMap(map!) && isMap(gate!) && area(map!) > 1 && area(gate!) === 1 && gate!.shape[1] === map!.shape[1] && gate!.shape[0] === map!.shape[0];
+  return (
+    isMap(map!) &&
+    isMap(gate!) &&
+    area(map!) > 1 &&
+    area(gate!) === 1 &&
+    gate!.shape[1] === map!.shape[1] &&
+    gate!.shape[0] === map!.shape[0]
+  );
 }
 
 /** A gate for whole blocks of channels. */
@@ -147,8 +191,11 @@ function fullGate(gate: Value, forms: Forms, block: number): Value {
 
 function elementwise(node: Node, forms: Forms): Blocked | undefined {
   const maps = node.inputs.filter((value) => !isScalar(value));
-  const same = maps.every((value) => isMap(value) && value.shape.every((dim, axis) => dim === maps[0]!.shape[axis]));
-  if (!same || !maps.some((value) => forms.isBlocked(value)) || (maps[0]!.shape[1] as number) % 4 !== 0) return undefined;
+  const same = maps.every(
+    (value) => isMap(value) && value.shape.every((dim, axis) => dim === maps[0]!.shape[axis]),
+  );
+  if (!same || !maps.some((value) => forms.isBlocked(value)) || (maps[0]!.shape[1] as number) % 4 !== 0)
+    return undefined;
   const inputs = node.inputs.map((value) => (isScalar(value) ? forms.plain(value) : forms.blocked(value)));
   return blockedValue(apply(node.op as Op, inputs, node.attributes));
 }
@@ -156,13 +203,17 @@ function elementwise(node: Node, forms: Forms): Blocked | undefined {
 function repeat(node: Node, x: Value, block: number): Blocked | undefined {
   const { height, width } = node.attributes as { height: number; width: number };
   const factors = [height / (x.shape[2] as number), width / (x.shape[3] as number)] as const;
-  return factors.every(Number.isInteger) ? blockedValue(apply(blockedRepeatOp, [x], { block, factors })) : undefined;
+  return factors.every(Number.isInteger)
+    ? blockedValue(apply(blockedRepeatOp, [x], { block, factors }))
+    : undefined;
 }
 
 function mean(node: Node, x: Value, block: number): Blocked {
   const value = apply(blockedMeanOp, [x], { block });
   const channels = node.outputs[0]!.shape[1] as number;
-  return channels === x.shape[1] ? { value, layout: "plain" } : { value: reorderOutput(value, channels, block), layout: "plain" };
+  return channels === x.shape[1]
+    ? { value, layout: "plain" }
+    : { value: reorderOutput(value, channels, block), layout: "plain" };
 }
 
 /** Clipping and sums that follow a convolution which nothing else reads become part of it. */
@@ -179,9 +230,13 @@ function fuseIntoConvolutions(graph: Graph): Graph {
     });
   const summed = rewrite(graph, ({ node, inputs, readers }) => {
     if (!is(node, addOp) || inputs.some((value) => !isMap(value))) return undefined;
-    for (const [i, other] of [[1, 0], [0, 1]] as const) {
+    for (const [i, other] of [
+      [1, 0],
+      [0, 1],
+    ] as const) {
       const conv = lonely(inputs[i]!, readers);
-      if (conv?.inputs.length === 3 && sameShape(inputs[i]!, inputs[other]!)) return applyAll(conv.op, [...conv.inputs, inputs[other]!], conv.attributes);
+      if (conv?.inputs.length === 3 && sameShape(inputs[i]!, inputs[other]!))
+        return applyAll(conv.op, [...conv.inputs, inputs[other]!], conv.attributes);
     }
     return undefined;
   });
@@ -191,7 +246,9 @@ function fuseIntoConvolutions(graph: Graph): Graph {
 /** The convolution that makes a value which is read once, and that has no activation yet. */
 function lonely(value: Value, readers: (value: Value) => number): Node | undefined {
   const node = producerOf(value);
-  return node && is(node, blockedConvOp) && node.attributes.activation === "" && readers(value) === 1 ? node : undefined;
+  return node && is(node, blockedConvOp) && node.attributes.activation === "" && readers(value) === 1
+    ? node
+    : undefined;
 }
 
 function sameShape(a: Value, b: Value): boolean {

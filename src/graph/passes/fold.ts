@@ -37,7 +37,11 @@ export function foldBatchNorm(graph: Graph): Graph {
     const epsilon = node.attributes.epsilon as number;
     const scale = Float64Array.from(gamma!, (g, k) => g / Math.sqrt(variance![k]! + epsilon));
     const shift = Float32Array.from(scale, (s, k) => ((before?.[k] ?? 0) - mean![k]!) * s + beta![k]!);
-    const inputsFolded = [input, constant(scaledRows(weights, scale)), constant(tensor("float32", [shift.length], shift))];
+    const inputsFolded = [
+      input,
+      constant(scaledRows(weights, scale)),
+      constant(tensor("float32", [shift.length], shift)),
+    ];
     return applyAll(convolution.op, inputsFolded, convolution.attributes);
   });
 }
@@ -64,6 +68,7 @@ function scaledRows(weights: Tensor, scale: Float64Array): Tensor {
   const source = weights.data as Float32Array;
   const row = elementCount(weights.shape.slice(1));
   const data = new Float32Array(source.length);
-  for (let k = 0, i = 0; k < scale.length; k++) for (let end = i + row; i < end; i++) data[i] = source[i]! * scale[k]!;
+  for (let k = 0, i = 0; k < scale.length; k++)
+    for (let end = i + row; i < end; i++) data[i] = source[i]! * scale[k]!;
   return tensor("float32", weights.shape, data);
 }

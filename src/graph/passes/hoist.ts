@@ -19,14 +19,24 @@ export function hoist(graph: Graph): Hoisted {
   const moving = new Set<Value>();
   const isMoving = (value: Value): boolean => value.source.kind === "input" || moving.has(value);
   const nodes = graphNodes(graph);
-  for (const node of nodes) if (node.inputs.some(isMoving)) node.outputs.forEach((value) => moving.add(value));
+  for (const node of nodes)
+    if (node.inputs.some(isMoving)) node.outputs.forEach((value) => moving.add(value));
   const reads = new Map<Value, Value>();
   for (const node of nodes) {
     if (!moving.has(node.outputs[0]!)) continue;
     for (const value of node.inputs)
-      if (value.source.kind === "node" && !moving.has(value) && !reads.has(value)) reads.set(value, parameter(`hoisted/${reads.size}`, staticShape(value)));
+      if (value.source.kind === "node" && !moving.has(value) && !reads.has(value))
+        reads.set(value, parameter(`hoisted/${reads.size}`, staticShape(value)));
   }
-  const after = rewrite(graph, ({ node }) => (node.outputs.some((value) => reads.has(value)) ? node.outputs.map((value) => reads.get(value) ?? value) : undefined));
+  const after = rewrite(graph, ({ node }) =>
+    node.outputs.some((value) => reads.has(value))
+      ? node.outputs.map((value) => reads.get(value) ?? value)
+      : undefined,
+  );
   const values = [...reads].map(([made, read]) => ({ made, read }));
-  return { before: { inputs: [], outputs: Object.fromEntries(values.map(({ made }, i) => [`hoisted/${i}`, made])) }, after, values };
+  return {
+    before: { inputs: [], outputs: Object.fromEntries(values.map(({ made }, i) => [`hoisted/${i}`, made])) },
+    after,
+    values,
+  };
 }

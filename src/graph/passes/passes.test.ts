@@ -1,25 +1,39 @@
 import { describe, expect, it } from "vitest";
 import { buildModel, modelConfig } from "../../models/index.ts";
 import { ruleTensor } from "../../testing/rule.ts";
-import { elementCount, float32, float32ToHalf, halfToFloat32, tensor, type Tensor } from "../../tensor/index.ts";
+import {
+  elementCount,
+  float32,
+  float32ToHalf,
+  halfToFloat32,
+  tensor,
+  type Tensor,
+} from "../../tensor/index.ts";
 import { Random } from "../../tensor/random.ts";
 import {
-  add, batchNorm, batchNormOp, bindParameters, constant, conv2d, foldBatchNorm, foldConstants, forInference, graphNodes, input, interpret, mul,
+  add, batchNorm, batchNormOp, bindParameters, constant, conv2d, foldBatchNorm, foldConstants, foldFrozenBatchNorm, forInference, graphNodes, hoist, input, interpret, mul,
   nameOf, parameter, printGraph, relu, rewrite, sub, topK, type Graph, type Value,
 } from "../index.ts"; // prettier-ignore
 
 const random = new Random(5);
-const noise = (...shape: number[]): Tensor => float32(Float32Array.from({ length: elementCount(shape) }, () => random.normal()), shape);
+const noise = (...shape: number[]): Tensor =>
+  float32(
+    Float32Array.from({ length: elementCount(shape) }, () => random.normal()),
+    shape,
+  );
 const counted = (graph: Graph): string[] => graphNodes(graph).map(({ op }) => op.name);
 
 function expectClose(actual: Tensor, expected: Tensor, tolerance: number): void {
   expect(actual.shape).toEqual(expected.shape);
-  actual.data.forEach((value, i) => expect(Math.abs(Number(value) - Number(expected.data[i]!))).toBeLessThan(tolerance));
+  actual.data.forEach((value, i) =>
+    expect(Math.abs(Number(value) - Number(expected.data[i]!))).toBeLessThan(tolerance),
+  );
 }
 
 const image = input("image", "float32", [2, 3, 6, 6]);
 const norm = (x: Value, name: string): Value => {
-  const vector = (part: string): Value => parameter(`${name}.${part}`, [x.shape[1] as number], !part.startsWith("running"));
+  const vector = (part: string): Value =>
+    parameter(`${name}.${part}`, [x.shape[1] as number], !part.startsWith("running"));
   return batchNorm(x, vector("weight"), vector("bias"), vector("running_mean"), vector("running_var"));
 };
 const weights = new Map<string, Tensor>([
@@ -30,14 +44,21 @@ const weights = new Map<string, Tensor>([
   ["bn.running_mean", noise(4)],
   ["bn.running_var", float32([0.5, 1, 2, 0.1])],
 ]);
-const convolved = (bias: boolean): Value => conv2d(image, parameter("conv.weight", [4, 3, 3, 3]), bias ? parameter("conv.bias", [4]) : undefined, { stride: 2 });
+const convolved = (bias: boolean): Value =>
+  conv2d(image, parameter("conv.weight", [4, 3, 3, 3]), bias ? parameter("conv.bias", [4]) : undefined, {
+    stride: 2,
+  });
 const feeds = new Map([...weights, ["image", noise(2, 3, 6, 6)]]);
 
 describe("binding parameters", () => {
   const graph: Graph = { inputs: [image], outputs: { y: relu(norm(convolved(true), "bn")) } };
   it("keeps the outputs and leaves no parameter", () => {
     const bound = bindParameters(graph, weights);
-    expectClose(interpret(bound, new Map([["image", feeds.get("image")!]])).y!, interpret(graph, feeds).y!, 1e-12);
+    expectClose(
+      interpret(bound, new Map([["image", feeds.get("image")!]])).y!,
+      interpret(graph, feeds).y!,
+      1e-12,
+    );
   });
   it("widens half precision", () => {
     const half = tensor("float16", [4], float32ToHalf(weights.get("conv.bias")!.data as Float32Array));
@@ -46,11 +67,15 @@ describe("binding parameters", () => {
     expectClose(interpret(bound, feeds).y!, interpret(graph, widened).y!, 1e-12);
   });
   it("names the weight that is missing", () => {
-    expect(() => bindParameters(graph, new Map())).toThrow("the weights have no conv.weight, float32[4, 3, 3, 3]");
+    expect(() => bindParameters(graph, new Map())).toThrow(
+      "the weights have no conv.weight, float32[4, 3, 3, 3]",
+    );
   });
   it("names the weight of another shape, and both shapes", () => {
     const wrong = new Map([...weights, ["bn.bias", noise(3)]]);
-    expect(() => bindParameters(graph, wrong)).toThrow("bn.bias is float32[3] in the weights, but float32[4] in the model");
+    expect(() => bindParameters(graph, wrong)).toThrow(
+      "bn.bias is float32[3] in the weights, but float32[4] in the model",
+    );
   });
 });
 
@@ -70,12 +95,55 @@ describe("folding batch normalisation", () => {
   });
   it("leaves it alone where the convolution is an output itself", () => {
     const x = convolved(false);
-    const folded = foldBatchNorm(bindParameters({ inputs: [image], outputs: { x, y: norm(x, "bn") } }, weights));
+    const folded = foldBatchNorm(
+      bindParameters({ inputs: [image], outputs: { x, y: norm(x, "bn") } }, weights),
+    );
     expect(counted(folded)).toEqual(["conv2d", "batchNorm"]);
   });
   it("does nothing while parameters are unbound", () => {
     const graph: Graph = { inputs: [image], outputs: { y: norm(convolved(false), "bn") } };
     expect(printGraph(foldBatchNorm(graph))).toBe(printGraph(graph));
+  });
+});
+
+describe("folding frozen batch normalisation", () => {
+  it.each([true, false])(
+    "keeps the outputs while weights are values (convolution with a bias: %s)",
+    (bias) => {
+      const graph: Graph = { inputs: [image], outputs: { y: norm(convolved(bias), "bn") } };
+      const folded = foldFrozenBatchNorm(graph);
+      expect(counted(folded)).not.toContain("batchNorm");
+      expectClose(interpret(folded, feeds).y!, interpret(graph, feeds).y!, 1e-5);
+    },
+  );
+  it("leaves a convolution alone that something else reads too", () => {
+    const x = convolved(false);
+    expect(
+      counted(foldFrozenBatchNorm({ inputs: [image], outputs: { y: add(norm(x, "bn"), x) } })),
+    ).toContain("batchNorm");
+  });
+});
+
+describe("hoisting", () => {
+  const scaled = mul(parameter("conv.weight", [4, 3, 3, 3]), 2);
+  const graph: Graph = {
+    inputs: [image],
+    outputs: { y: add(conv2d(image, scaled), conv2d(relu(image), scaled)), w: scaled },
+  };
+  it("computes once what depends on no input, and the rest from that", () => {
+    const { before, after, values } = hoist(graph);
+    expect(counted(before)).toEqual(["mul"]);
+    expect(counted(after).sort()).toEqual(["add", "conv2d", "conv2d", "relu"]);
+    expect(values.map(({ read }) => nameOf(read))).toEqual(["hoisted/0"]);
+    const made = interpret(before, feeds);
+    expectClose(
+      interpret(after, new Map([...feeds, ...Object.entries(made)])).y!,
+      interpret(graph, feeds).y!,
+      1e-12,
+    );
+  });
+  it("leaves parameters that are read as they are", () => {
+    expect(hoist({ inputs: [image], outputs: { y: convolved(true) } }).values).toEqual([]);
   });
 });
 
@@ -89,7 +157,11 @@ describe("folding constants", () => {
     expect(folded.outputs.weight!.source.kind).toBe("constant");
   });
   it("folds nodes of several outputs", () => {
-    const { values, indices } = topK(constant(float32([1, 9, 4])), constant({ dtype: "int64", shape: [1], data: BigInt64Array.of(2n) }), "k");
+    const { values, indices } = topK(
+      constant(float32([1, 9, 4])),
+      constant({ dtype: "int64", shape: [1], data: BigInt64Array.of(2n) }),
+      "k",
+    );
     const folded = foldConstants({ inputs: [], outputs: { values, indices } });
     expect(counted(folded)).toEqual([]);
   });
@@ -103,22 +175,30 @@ describe("rewriting", () => {
   it("offers every parameter once, however often it is read", () => {
     const w = parameter("w", [1]);
     const offered: string[] = [];
-    rewrite({ inputs: [], outputs: { y: add(mul(w, w), w) } }, () => undefined, (value) => {
-      if (nameOf(value) === "w") offered.push("w");
-      return value;
-    });
+    rewrite(
+      { inputs: [], outputs: { y: add(mul(w, w), w) } },
+      () => undefined,
+      (value) => {
+        if (nameOf(value) === "w") offered.push("w");
+        return value;
+      },
+    );
     expect(offered).toEqual(["w"]);
   });
 });
 
 describe.each(["d0", "lite0"] as const)("the inference graph of %s", (name) => {
   const model = buildModel(modelConfig(name, { imageSize: 64, classes: 2 }));
-  const named = new Map(model.parameters.map((p) => [nameOf(p)!, ruleTensor(nameOf(p)!, p.shape as number[], name)]));
+  const named = new Map(
+    model.parameters.map((p) => [nameOf(p)!, ruleTensor(nameOf(p)!, p.shape as number[], name)]),
+  );
   const graph = forInference(model.graph, named);
   it("has no batch normalisation left", () => {
     expect(graphNodes(graph).filter(({ op }) => op === (batchNormOp as unknown))).toEqual([]);
   });
   it("has no node left that depends on constants alone", () => {
-    expect(graphNodes(graph).filter(({ inputs }) => inputs.every((value) => value.source.kind === "constant"))).toEqual([]);
+    expect(
+      graphNodes(graph).filter(({ inputs }) => inputs.every((value) => value.source.kind === "constant")),
+    ).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 import { nameOf, staticShape } from "../graph/index.ts";
 import { buildModel, modelConfig, variants, type ModelConfig } from "../models/index.ts";
-import type { KnownModel, ModelMetadata, ParameterShape } from "../weights/index.ts";
+import type { KnownModel, ModelMetadata, ParameterShape } from "./index.ts";
 
 /** The family as the weight readers want it: names and shapes of every parameter, and what each model is made for. */
 export const knownModels: readonly KnownModel[] = Object.keys(variants).map((name) => ({

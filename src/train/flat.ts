@@ -1,0 +1,52 @@
+import { elementCount, tensor, type Shape, type Tensor } from "../tensor/index.ts";
+
+/** Elements of a row. Every variable starts on a row of its own; the rest of its last row stays zero. */
+export const rowLength = 256;
+
+/**
+ * Where many variables lie in one array: each in rows of its own, so that one operation reaches all of them, and what
+ * belongs to a variable (a norm, whether it decays) is one number a row.
+ */
+export class FlatLayout {
+  readonly names: readonly string[];
+  readonly shapes: readonly Shape[];
+  /** First row of each variable. */
+  readonly firstRows: readonly number[];
+  /** Rows in all. */
+  readonly rows: number;
+
+  constructor(variables: readonly { readonly name: string; readonly shape: Shape }[]) {
+    this.names = variables.map(({ name }) => name);
+    this.shapes = variables.map(({ shape }) => shape);
+    let rows = 0;
+    this.firstRows = this.shapes.map((shape) => {
+      const first = rows;
+      rows += Math.ceil(elementCount(shape) / rowLength);
+      return first;
+    });
+    this.rows = rows;
+  }
+
+  /** An array of zeros for all variables, `[rows, rowLength]`. */
+  allocate(): Tensor<"float32"> {
+    return tensor("float32", [this.rows, rowLength], new Float32Array(this.rows * rowLength));
+  }
+
+  /** The variables as tensors over the same memory, by name. */
+  views(flat: Tensor<"float32">): Map<string, Tensor<"float32">> {
+    return new Map(
+      this.names.map((name, i) => {
+        const start = this.firstRows[i]! * rowLength;
+        const shape = this.shapes[i]!;
+        return [name, tensor("float32", shape, flat.data.subarray(start, start + elementCount(shape)))];
+      }),
+    );
+  }
+
+  /** For each row the index of its variable. */
+  rowVariables(): number[] {
+    return this.shapes.flatMap((shape, i) =>
+      new Array<number>(Math.ceil(elementCount(shape) / rowLength)).fill(i),
+    );
+  }
+}
