@@ -27,6 +27,8 @@ export async function inTurns(
   const times = new Map<string, number[]>([...contenders.keys()].map((name) => [name, []]));
   for (let round = -warmUp; round < rounds; round++)
     for (const [name, run] of contenders) {
+      // An engine's threads spin for a while after a run, and would slow the next contender down.
+      await new Promise((resolve) => setTimeout(resolve, 30));
       const ms = await run();
       if (round >= 0) times.get(name)!.push(ms);
     }
