@@ -22,7 +22,11 @@ import { zeros } from "../src/tensor/index.ts";
 import { inTurns, machine, spread } from "./timing.ts";
 
 const { values: options } = parseArgs({
-  options: { threads: { type: "string", default: "2" }, rounds: { type: "string", default: "5" }, pictures: { type: "string" } },
+  options: {
+    threads: { type: "string", default: "2" },
+    rounds: { type: "string", default: "5" },
+    pictures: { type: "string" },
+  },
 });
 const threads = Number(options.threads);
 const rounds = Number(options.rounds);
@@ -33,8 +37,16 @@ process.stdout.write(`${machine()}, ${threads} threads\n\n`);
 // 1. Around D0's network, for a picture of 1280×720.
 const d0 = modelConfig("d0");
 const classes = Array.from({ length: 90 }, (_, i) => ({ id: i + 1, name: `class ${i + 1}` }));
-const big = { data: new Uint8Array(1280 * 720 * 3).map((_, i) => (i * 2654435761) >>> 24), width: 1280, height: 720 };
-const parts = await benchmark({ config: d0, classes, weights: initialWeights(d0, 0), source: "" }, big, { threads, batchSize: 1, runs: 20 });
+const big = {
+  data: new Uint8Array(1280 * 720 * 3).map((_, i) => (i * 2654435761) >>> 24),
+  width: 1280,
+  height: 720,
+};
+const parts = await benchmark({ config: d0, classes, weights: initialWeights(d0, 0), source: "" }, big, {
+  threads,
+  batchSize: 1,
+  runs: 20,
+});
 const around = parts.preprocessing.medianMs + parts.postprocessing.medianMs;
 process.stdout.write(
   `${table(
@@ -53,7 +65,9 @@ if (options.pictures !== undefined) {
   const inputs = await expandInputs([options.pictures]);
   const model = await openModel();
   await using detector = await Detector.of(model, { threads });
-  const network = await nodeRuntime.compile(forInference(buildModel(model.config).graph, model.weights), { threads });
+  const network = await nodeRuntime.compile(forInference(buildModel(model.config).graph, model.weights), {
+    threads,
+  });
   const image = zeros("float32", [1, 3, ...model.config.imageSize]);
   const timed = async (run: () => Promise<void>): Promise<number> => {
     const start = performance.now();
@@ -69,7 +83,9 @@ if (options.pictures !== undefined) {
     1,
   );
   const [alone, folder] = [spread(times.get("network")!).median, spread(times.get("folder")!).median];
-  process.stdout.write(`${inputs.length} photographs, lite0-everyday: ${((1000 * inputs.length) / folder).toFixed(1)} pictures/s, the network alone ${((1000 * inputs.length) / alone).toFixed(1)}/s: ${((100 * alone) / folder).toFixed(1)} %\n`);
+  process.stdout.write(
+    `${inputs.length} photographs, lite0-everyday: ${((1000 * inputs.length) / folder).toFixed(1)} pictures/s, the network alone ${((1000 * inputs.length) / alone).toFixed(1)}/s: ${((100 * alone) / folder).toFixed(1)} %\n`,
+  );
   await network.dispose();
 }
 
@@ -77,11 +93,17 @@ if (options.pictures !== undefined) {
 const folder = mkdtempSync(path.join(tmpdir(), "efficientdet-bench-"));
 const starts = Array.from({ length: rounds }, () => {
   const start = performance.now();
-  execFileSync(process.execPath, [main, "detect", picture, "--output", path.join(folder, "out.jpg"), "--quiet"], { stdio: "ignore" });
+  execFileSync(
+    process.execPath,
+    [main, "detect", picture, "--output", path.join(folder, "out.jpg"), "--quiet"],
+    { stdio: "ignore" },
+  );
   return performance.now() - start;
 });
 const { median, low, high } = spread(starts);
-process.stdout.write(`efficientdet detect one.jpg, cold: ${(median / 1000).toFixed(2)} s (${(low / 1000).toFixed(2)}–${(high / 1000).toFixed(2)})\n`);
+process.stdout.write(
+  `efficientdet detect one.jpg, cold: ${(median / 1000).toFixed(2)} s (${(low / 1000).toFixed(2)}–${(high / 1000).toFixed(2)})\n`,
+);
 const script = `import { Detector } from ${JSON.stringify(new URL("../dist/detector/node.js", import.meta.url).href)};
 import { initialWeights, modelConfig } from ${JSON.stringify(new URL("../dist/models/index.js", import.meta.url).href)};
 const config = modelConfig("d0");

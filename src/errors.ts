@@ -66,6 +66,15 @@ export class MachineError extends EfficientDetError {
   }
 }
 
+/** Whether an engine or the language says that memory does not suffice: each has words of its own for it. */
+export function isOutOfMemory(error: unknown): boolean {
+  const { code, message = String(error) } = error as { code?: string; message?: string };
+  return (
+    code === "ERR_MEMORY_ALLOCATION_FAILED" ||
+    /out of memory|bad_alloc|bad allocation|allocation failed|failed to allocate/i.test(message)
+  );
+}
+
 /** Shapes or element types that do not fit an operation. In our own graphs a defect; in a user's, a mistake. */
 export class ShapeError extends EfficientDetError {
   override readonly name = "ShapeError";

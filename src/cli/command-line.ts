@@ -1,6 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { createRequire } from "node:module";
-import { EfficientDetError, MachineError, UsageError } from "../errors.ts";
+import { EfficientDetError, isOutOfMemory, MachineError, UsageError } from "../errors.ts";
 import { Terminal } from "./terminal.ts";
 import { workIn, type Surroundings } from "./verb.ts";
 
@@ -37,10 +37,7 @@ export async function runCommandLine(argv: readonly string[], surroundings: Surr
       return 0;
     }
     if (reserved.includes(name))
-      throw new UsageError(
-        `the verb ${name} is not there yet`,
-        "see efficientdet --help for those that are",
-      );
+      throw new UsageError(`the verb ${name} is not there yet`, "see efficientdet --help for those that are");
     const exitCode = workIn(surroundings);
     await (await program(argv, surroundings)).parseAsync(argv as string[], { from: "user" });
     return exitCode();
@@ -88,10 +85,7 @@ export function explained(error: unknown): EfficientDetError {
     return new MachineError(`not permitted${where}`, "check the rights of the file or folder", error);
   if (code === "EMFILE" || code === "ENFILE")
     return new MachineError("too many files are open", "close some programs, or raise the limit", error);
-  if (
-    code === "ERR_MEMORY_ALLOCATION_FAILED" ||
-    /out of memory|bad_alloc|allocation failed|array buffer allocation|failed to allocate/i.test(message)
-  )
+  if (isOutOfMemory(error))
     return new MachineError("there is not enough memory", "take a smaller image size or batch", error);
   return new EfficientDetError("E_DEFECT", `this is a defect of efficientdet ${version}: ${message}`, {
     hint: "please report it with the command and what EFFICIENTDET_DEBUG=1 prints",

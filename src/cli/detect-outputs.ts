@@ -20,7 +20,7 @@ const mostPixelsUnderWay = 2 ** 26;
 const ofEveryFile = ["ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EIO", "EMFILE", "ENFILE"];
 
 /** Drawn pictures and cut-out objects of a run. */
-export interface PictureOutputs {
+export interface PictureOutputs extends AsyncDisposable {
   /** Whether pixels are needed at all. */
   readonly wanted: boolean;
   /**
@@ -93,6 +93,7 @@ export async function pictureOutputs(
       await Promise.all(pending.keys());
       if (failure) throw failure;
     },
+    [Symbol.asyncDispose]: async () => void (await Promise.all(pending.keys())), // an interrupted run leaves no halves
   };
 }
 
@@ -124,10 +125,7 @@ async function chosenPlaces(
   if (only !== undefined && more.length === 0) {
     if (output === undefined)
       return [
-        path.join(
-          only.folder ?? ".",
-          `${fittingName(only.stem, ".detected.jpg".length)}.detected.jpg`,
-        ),
+        path.join(only.folder ?? ".", `${fittingName(only.stem, ".detected.jpg".length)}.detected.jpg`),
       ];
     const ending = path.extname(output).toLowerCase();
     if (ending !== "" && !(await isFolder(output))) {

@@ -91,7 +91,7 @@ export const detect = configurable(
         failures.set(input, error);
         if (pictures.length > 1) terminal.error(error);
       };
-      const outputs = await pictureOutputs(pictures, options, failed);
+      await using outputs = await pictureOutputs(pictures, options, failed);
       await using results = await resultsWriter(options, pictures);
       await using detector = await Detector.of(await modelOf(options, work), {
         threads: options.threads,

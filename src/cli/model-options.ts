@@ -21,7 +21,11 @@ export async function readClassNames(file: string): Promise<ModelClass[]> {
   try {
     text = Buffer.from(await readOrdinaryFile(file, 2 ** 24)).toString("utf8");
   } catch (cause) {
-    throw new DataError(`the class names cannot be read: ${fileTrouble(cause)} (${file})`, "check the path", cause);
+    throw new DataError(
+      `the class names cannot be read: ${fileTrouble(cause)} (${file})`,
+      "check the path",
+      cause,
+    );
   }
   return parseClassNames(text, file);
 }

@@ -4,7 +4,15 @@ import { parse as parseYaml } from "yaml";
 import { ConfigError, UsageError } from "../errors.ts";
 import { planTraining, readTrainConfig, train, withSetting, type EpochEvent, type ResumeInput, type RunPlan, type TimedPlan, type TrainConfigInput, type TrainEvent, type TrainOptions } from "../train/index.ts"; // prettier-ignore
 import { duration, table, type Terminal } from "./terminal.ts";
-import { action, imageSize, numberWithin, readConfiguration, verb, wholeNumber, type Settings } from "./verb.ts";
+import {
+  action,
+  imageSize,
+  numberWithin,
+  readConfiguration,
+  verb,
+  wholeNumber,
+  type Settings,
+} from "./verb.ts";
 
 interface Options {
   readonly config?: string;
@@ -61,7 +69,10 @@ export const trainVerb: Command = verb("train", "Train a detector on your own la
   }); // prettier-ignore
 
 /** The configuration: flags over `--set` over the file. */
-async function inputOf(command: Command, options: Options & Settings): Promise<TrainConfigInput | ResumeInput> {
+async function inputOf(
+  command: Command,
+  options: Options & Settings,
+): Promise<TrainConfigInput | ResumeInput> {
   const flags = Object.fromEntries(
     command.options
       .map((option) => option.attributeName())
@@ -69,10 +80,15 @@ async function inputOf(command: Command, options: Options & Settings): Promise<T
       .map((name) => [name, options[name]]),
   );
   if (options.resume !== undefined) {
-    if (options.config !== undefined || options.set !== undefined || options.dryRun) throw new UsageError("--resume goes on with a run's own settings", "leave --config, --set and --dry-run out");
+    if (options.config !== undefined || options.set !== undefined || options.dryRun)
+      throw new UsageError(
+        "--resume goes on with a run's own settings",
+        "leave --config, --set and --dry-run out",
+      );
     return { ...flags, resume: options.resume };
   }
-  let config: Record<string, unknown> = options.config === undefined ? {} : await readConfiguration(options.config);
+  let config: Record<string, unknown> =
+    options.config === undefined ? {} : await readConfiguration(options.config);
   for (const entry of options.set ?? []) {
     const at = entry.indexOf("=");
     if (at < 1) throw new UsageError(`--set ${entry} has no value`, "write --set key=value");
@@ -87,7 +103,11 @@ function valueOf(text: string, entry: string): unknown {
   try {
     return parseYaml(text) as unknown;
   } catch (cause) {
-    throw new ConfigError(`${(cause as Error).message.split("\n")[0]} (--set ${entry})`, "write the value as in YAML", cause);
+    throw new ConfigError(
+      `${(cause as Error).message.split("\n")[0]} (--set ${entry})`,
+      "write the value as in YAML",
+      cause,
+    );
   }
 }
 
@@ -117,7 +137,9 @@ class Shown {
       case "warning":
         return this.#terminal.warn(event.message);
       case "progress":
-        return this.#status.update(() => `${phases[event.phase]} ${event.done}${event.total === undefined ? "" : `/${event.total}`}`);
+        return this.#status.update(
+          () => `${phases[event.phase]} ${event.done}${event.total === undefined ? "" : `/${event.total}`}`,
+        );
       case "step":
         return this.#status.update(
           () =>
@@ -136,9 +158,17 @@ class Shown {
   }
 }
 
-const phases = { download: "downloading, bytes", features: "features of picture", statistics: "measuring statistics", validation: "validating" } as const;
+const phases = {
+  download: "downloading, bytes",
+  features: "features of picture",
+  statistics: "measuring statistics",
+  validation: "validating",
+} as const;
 
-function epochLine({ epoch, epochs, loss, AP, AP50, AP75, perClass, best, seconds }: EpochEvent, classes: number): string {
+function epochLine(
+  { epoch, epochs, loss, AP, AP50, AP75, perClass, best, seconds }: EpochEvent,
+  classes: number,
+): string {
   const each = classes > 1 && classes <= 6 ? `  (AP50 ${Object.entries(perClass).map(([name, c]) => `${name} ${points(c.AP50)}`).join(", ")})` : ""; // prettier-ignore
   return `epoch ${epoch}/${epochs}  loss ${loss.toFixed(4)}  AP ${points(AP)}  AP50 ${points(AP50)}  AP75 ${points(AP75)}${each}  ${duration(seconds)}${best ? "  best" : ""}`;
 }
@@ -148,7 +178,17 @@ function points(value: number): string {
 }
 
 function summary(plan: RunPlan): string {
-  const { config, trainPictures, trainObjects, emptyPictures, valPictures, classes, parameters, trainedParameters, steps } = plan;
+  const {
+    config,
+    trainPictures,
+    trainObjects,
+    emptyPictures,
+    valPictures,
+    classes,
+    parameters,
+    trainedParameters,
+    steps,
+  } = plan;
   const names = classes.length <= 6 ? `: ${classes.map(({ name }) => name).join(", ")}` : "";
   return (
     `${plan.data}: ${trainPictures} pictures to train (${trainObjects} objects${emptyPictures > 0 ? `, ${emptyPictures} without any` : ""}), ${valPictures} to validate; ${classes.length} class${classes.length === 1 ? "" : "es"}${names}\n` +
@@ -167,7 +207,14 @@ function showPlan(timed: TimedPlan, shown: Shown, terminal: Terminal): void {
   if (terminal.json) return terminal.showJson(timed);
   const { plan, stepSeconds, imagesPerSecond, evaluationSeconds, totalSeconds, memoryBytes } = timed;
   terminal.show(summary(plan));
-  terminal.show(table(["class", "id", "objects"], plan.classes.map(({ name, id, objects }) => [name, id, objects])));
-  terminal.show(`a step takes ${stepSeconds.toFixed(2)} s (${imagesPerSecond} images/s), an evaluation about ${duration(evaluationSeconds)}, all of it about ${duration(totalSeconds)}`);
+  terminal.show(
+    table(
+      ["class", "id", "objects"],
+      plan.classes.map(({ name, id, objects }) => [name, id, objects]),
+    ),
+  );
+  terminal.show(
+    `a step takes ${stepSeconds.toFixed(2)} s (${imagesPerSecond} images/s), an evaluation about ${duration(evaluationSeconds)}, all of it about ${duration(totalSeconds)}`,
+  );
   terminal.show(`memory: ${(memoryBytes / 2 ** 30).toFixed(1)} GiB; nothing was written`);
 }

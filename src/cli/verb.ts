@@ -137,7 +137,7 @@ function typed(option: Option, value: unknown): unknown {
   }
   const parts = Array.isArray(value) ? value : [value];
   if (!parts.every((part) => typeof part === "string" || typeof part === "number"))
-    throw new Error(`${JSON.stringify(value)?.slice(0, 60)} is neither text nor a number`);
+    throw new Error("it holds what is neither text nor a number");
   const text = parts.join(option.attributeName() === "imageSize" ? "x" : ",");
   if (option.argChoices && !option.argChoices.includes(text))
     throw new Error(`${text} is none of ${option.argChoices.join(", ")}`);
@@ -158,7 +158,7 @@ export async function readConfiguration(file: string): Promise<Record<string, un
   }
   let value: unknown;
   try {
-    const document = parseDocument(text);
+    const document = parseDocument(text, { logLevel: "error" });
     const [problem] = [...document.errors, ...document.warnings];
     if (problem) throw problem;
     value = document.toJS({ maxAliasCount: 100 });

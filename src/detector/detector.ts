@@ -1,4 +1,4 @@
-import { EfficientDetError, InterruptedError } from "../errors.ts";
+import { EfficientDetError, InterruptedError, isOutOfMemory, MachineError } from "../errors.ts";
 import { detectFromMaps, type AnchorSpec, type Detection, type LevelMaps } from "../detection/index.ts";
 import { forInference } from "../graph/index.ts";
 import type { Picture } from "../image/picture.ts";
@@ -6,6 +6,7 @@ import { headLevels, modelAnchors, pictureInput, pictureToMaps, type ModelConfig
 import type { Runtime, RuntimeOptions, Session } from "../runtime/session.ts";
 import { tensor, type Tensor } from "../tensor/index.ts";
 import type { ModelClass } from "../weights/index.ts";
+import { decodedAhead, type Decoded, type DecodeGuide } from "./decode-ahead.ts";
 import { geometryOptions, type DetectAllOptions, type DetectOptions } from "./options.ts";
 import type { ReadyModel } from "./ready-model.ts";
 import type { DetectedPicture, DetectionResult } from "./result.ts";
@@ -14,17 +15,9 @@ import type { DetectedPicture, DetectionResult } from "./result.ts";
 export interface Platform<Source> {
   readonly runtime: Runtime;
   /** The pixels of a picture. @throws {ImageError} if it cannot be decoded */
-  decode(source: Source): Promise<Picture>;
+  decode(source: Source, guide: DecodeGuide): Promise<Picture>;
   /** A short name of a source, for results and messages. */
   describe(source: Source): string;
-}
-
-interface Decoded {
-  readonly source: string;
-  readonly picture?: Picture;
-  readonly error?: unknown;
-  readonly startedMs: number;
-  readonly decodeMs: number;
 }
 
 /**
@@ -117,10 +110,14 @@ export class DetectorOn<Source> implements AsyncDisposable {
       const ready = batch;
       batch = [];
       const pictures = ready.filter((entry) => entry.picture !== undefined);
-      const maps = pictures.length === batchSize ? await this.#run(pictures) : await this.#oneByOne(pictures);
+      const maps =
+        batchSize > 1 && pictures.length === batchSize
+          ? await this.#together(pictures)
+          : await this.#oneByOne(pictures);
       return ready.map(({ source, picture, error, startedMs, decodeMs }) => {
         if (!picture) return { source, error };
         const own = maps.shift()!;
+        if ("error" in own) return { source, error: own.error };
         const detections = this.#detections(own.maps, {
           ...geometry,
           imageScale: own.scale,
@@ -146,9 +143,27 @@ export class DetectorOn<Source> implements AsyncDisposable {
     if (batch.length > 0) yield* await flush();
   }
 
-  async #oneByOne(entries: readonly Decoded[]): Promise<PictureMaps[]> {
-    const all: PictureMaps[] = [];
-    for (const entry of entries) all.push(...(await this.#run([entry])));
+  /** One by one if memory does not suffice for all. */
+  async #together(entries: readonly Decoded[]): Promise<(PictureMaps | { error: unknown })[]> {
+    try {
+      return await this.#run(entries);
+    } catch (error) {
+      if (!isOutOfMemory(error)) throw error;
+      return this.#oneByOne(entries);
+    }
+  }
+
+  async #oneByOne(entries: readonly Decoded[]): Promise<(PictureMaps | { error: unknown })[]> {
+    const all: (PictureMaps | { error: unknown })[] = [];
+    for (const entry of entries)
+      try {
+        all.push(...(await this.#run([entry])));
+      } catch (cause) {
+        if (!isOutOfMemory(cause)) throw cause;
+        const { width, height } = entry.picture!;
+        const what = `there is not enough memory for ${entry.source}, ${width}×${height} pixels`;
+        all.push({ error: new MachineError(what, "scale it down, or take a smaller image size", cause) });
+      }
     return all;
   }
 
@@ -216,35 +231,6 @@ function pictureOf(output: Tensor, i: number, batch: number): Float32Array {
   const data = output.data as Float32Array;
   const size = data.length / batch;
   return batch === 1 ? data : data.subarray(i * size, (i + 1) * size);
-}
-
-/**
- * Decodes up to `ahead` pictures before they are asked for, in order. Decoding runs on the platform's own threads, so it
- * goes on while the network holds this one.
- */
-async function* decodedAhead<Source>(
-  sources: Iterable<Source> | AsyncIterable<Source>,
-  platform: Platform<Source>,
-  ahead: number,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<Decoded> {
-  const queue: Promise<Decoded>[] = [];
-  const decode = async (source: Source): Promise<Decoded> => {
-    const name = platform.describe(source);
-    const startedMs = performance.now();
-    try {
-      const picture = await platform.decode(source);
-      return { source: name, picture, startedMs, decodeMs: performance.now() - startedMs };
-    } catch (error) {
-      return { source: name, error, startedMs, decodeMs: performance.now() - startedMs };
-    }
-  };
-  for await (const source of sources) {
-    if (signal?.aborted) throw new InterruptedError();
-    queue.push(decode(source));
-    if (queue.length > ahead) yield queue.shift()!;
-  }
-  while (queue.length > 0) yield queue.shift()!;
 }
 
 function plainError(error: unknown): { code: string; message: string; hint?: string } {

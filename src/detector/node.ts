@@ -46,13 +46,15 @@ export class Detector extends DetectorOn<NodePicture> {
 function nodePlatform({ offline }: OpenOptions): Platform<NodePicture> {
   return {
     runtime: nodeRuntime,
-    decode: async (source) => {
-      if (source instanceof ArrayBuffer) return decodePicture(new Uint8Array(source));
-      if (typeof source === "object" && "read" in source)
-        return decodePicture(await source.read({ offline }), { name: source.source });
+    decode: async (source, { signal, admit }) => {
+      if (source instanceof ArrayBuffer) return decodePicture(new Uint8Array(source), { admit });
+      if (typeof source === "object" && "read" in source) {
+        const name = source.source === "-" ? "standard input" : source.source;
+        return decodePicture(await source.read({ offline, signal }), { name, admit });
+      }
       if (typeof source === "object" && "channels" in source) return decodePicture(source);
-      const { bytes, name } = await readSource(source, undefined, { offline });
-      return decodePicture(bytes, { name });
+      const { bytes, name } = await readSource(source, undefined, { offline, signal });
+      return decodePicture(bytes, { name, admit });
     },
     describe: (source) => {
       if (typeof source === "string") return source;

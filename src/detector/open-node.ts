@@ -3,7 +3,9 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { MachineError, suggest, UsageError } from "../errors.ts";
-import { download } from "../weights/download-node.ts";
+import { withinBytes } from "../files/index.ts";
+import { download, type DownloadProgress } from "../weights/download-node.ts";
+import { withFileLock } from "../weights/file-lock-node.ts";
 import { readWeightFiles } from "../weights/files-node.ts";
 import {
   readCheckpoint,
@@ -12,7 +14,7 @@ import {
   type EmaChoice,
   type ModelClass,
 } from "../weights/index.ts";
-import { defaultCacheFolder, ensureWeights } from "../weights/weights-cache-node.ts";
+import { defaultCacheFolder, ensureWeights, makeCacheFolder } from "../weights/weights-cache-node.ts";
 import { knownModels } from "../weights/known-models.ts";
 import { readyModel, type ReadyModel } from "./ready-model.ts";
 
@@ -100,10 +102,12 @@ async function checkpointAt(
   const text = String(weights);
   const file = weights instanceof URL && weights.protocol === "file:" ? fileURLToPath(weights) : text;
   if (!/^https?:/i.test(text)) return readCheckpoint(await readWeightFiles(file), { source: file, ema });
+  if (!URL.canParse(text))
+    throw new UsageError(`${text} is no URL`, "write https://host/weights.safetensors");
   const cached = path.join(
     options.cacheDir ?? defaultCacheFolder(),
     "urls",
-    `${createHash("sha256").update(text).digest("hex").slice(0, 16)}-${path.basename(new URL(text).pathname)}`,
+    `${createHash("sha256").update(text).digest("hex").slice(0, 16)}-${withinBytes(path.basename(new URL(text).pathname), 150)}`,
   );
   if (!existsSync(cached)) {
     if (options.offline)
@@ -112,10 +116,17 @@ async function checkpointAt(
         `fetch it by hand and put it at ${cached}`,
       );
     const { onProgress, signal } = options;
-    await download(text, cached, {
-      signal,
-      onProgress: onProgress && (({ receivedBytes, totalBytes }) => onProgress(receivedBytes, totalBytes)),
-    });
+    const told =
+      onProgress &&
+      (({ receivedBytes, totalBytes }: DownloadProgress) => onProgress(receivedBytes, totalBytes));
+    await makeCacheFolder(path.dirname(cached));
+    await withFileLock(
+      `${cached}.lock`,
+      async () => {
+        if (!existsSync(cached)) await download(text, cached, { signal, onProgress: told });
+      },
+      { signal },
+    );
   }
   return readCheckpoint(await readWeightFiles(cached), { source: text, ema });
 }

@@ -3,12 +3,14 @@ import { anchorsPerCell, modelConfig, type ModelConfig, type ModelOverrides } fr
 import type { Tensor } from "../tensor/index.ts";
 import {
   convertCheckpoint,
+  loadWeights,
+  requireWhole,
   parseModelMetadata,
   type Checkpoint,
   type ModelClass,
   type ModelMetadata,
 } from "../weights/index.ts";
-import { knownModels } from "../weights/known-models.ts";
+import { knownModels, parameterShapes } from "../weights/known-models.ts";
 
 /** A network with its weights and the names of what it finds: all that a detector is made of. */
 export interface ReadyModel {
@@ -36,15 +38,20 @@ export function readyModel(checkpoint: Checkpoint, options: ReadyModelOptions = 
   const { source } = checkpoint;
   const stated = parseModelMetadata(checkpoint.metadata, source);
   if (stated.modelConfig) return ofOwnConfig(checkpoint, stated, options);
-  const model = options.model ?? stated.model;
+  const known = knownModels.some(({ name }) => name === stated.model);
+  const model = options.model ?? (known ? stated.model : undefined);
   const { metadata, recognised, weights } = convertCheckpoint(checkpoint, { models: knownModels, model });
-  const overrides: ModelOverrides = {
-    ...inputOf(metadata),
-    imageSize: options.imageSize ?? metadata.imageSize,
-    classes: recognised.classes,
-  };
+  const { imageSize } = metadata;
+  const overrides: ModelOverrides = { ...inputOf(metadata), imageSize, classes: recognised.classes };
+  const config = configOf(source, recognised.model, overrides, options);
+  const [anchors, predicted] = [anchorsPerCell(config), weights.tensors.get(boxPredictor)!.shape[0]! / 4];
+  if (anchors !== predicted)
+    throw new WeightsError(
+      `the file's aspect ratios make ${anchors} anchors, its network predicts ${predicted} (${source})`,
+      "its metadata is damaged, or not its own: convert the original again",
+    );
   return {
-    config: modelConfig(recognised.model, overrides),
+    config,
     classes: classList(options.classNames ?? metadata.classes, recognised.classes, source),
     weights: new Map([...weights.tensors].map(([name, lazy]) => [name, lazy.read()])),
     source,
@@ -61,18 +68,43 @@ function ofOwnConfig(checkpoint: Checkpoint, stated: ModelMetadata, options: Rea
       "this is not a detector's weight file, or only its backbone",
     );
   const own = stated.modelConfig as ModelOverrides & { name: string };
-  const outline = modelConfig(stated.model ?? own.name, {
-    ...own,
-    ...inputOf(stated),
-    imageSize: options.imageSize ?? stated.imageSize ?? own.imageSize,
-  });
+  const name = stated.model ?? own.name;
+  const overrides = { ...own, ...defined(inputOf(stated)), imageSize: stated.imageSize ?? own.imageSize };
+  const outline = configOf(source, name, overrides, {});
   const classes = predictor.shape[0]! / anchorsPerCell(outline);
+  const config = configOf(source, name, { ...overrides, classes }, options);
+  const weights = loadWeights(checkpoint, parameterShapes(config), { model: config.name, classes });
+  requireWhole(weights, source);
   return {
-    config: { ...outline, classes },
+    config,
     classes: classList(options.classNames ?? stated.classes, classes, source),
-    weights: new Map([...tensors].map(([name, lazy]) => [name, lazy.read()])),
+    weights: new Map([...weights.tensors].map(([tensor, lazy]) => [tensor, lazy.read()])),
     source,
   };
+}
+
+const boxPredictor = "box_net.predict.conv_pw.weight";
+
+/** The configuration that a file states; what is impossible in it is the file's fault, but not the size asked for. */
+function configOf(
+  source: string,
+  name: string,
+  stated: ModelOverrides,
+  { imageSize }: ReadyModelOptions,
+): ModelConfig {
+  const own = imageSize === undefined ? stated : { ...stated, imageSize: 512 };
+  let config: ModelConfig;
+  try {
+    config = modelConfig(name, own);
+  } catch (cause) {
+    if (!(cause instanceof UsageError)) throw cause;
+    throw new WeightsError(`${cause.message} (${source})`, "the file's metadata is damaged", cause);
+  }
+  return imageSize === undefined ? config : modelConfig(name, { ...stated, imageSize });
+}
+
+function defined<T extends object>(value: T): T {
+  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as T;
 }
 
 function inputOf({ mean, std, anchorScale, aspectRatios }: ModelMetadata): ModelOverrides {

@@ -1,9 +1,11 @@
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
-import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { hostname } from "node:os";
 import path from "node:path";
 import { MachineError } from "../errors.ts";
+import { withinBytes } from "./names.ts";
 
 /**
  * Writes a file so that its name holds either the old content or all of the new, whatever happens: to a temporary name
@@ -55,11 +57,16 @@ export async function openAtomic(file: string, options: AtomicOptions = {}): Pro
   let handle: FileHandle | undefined;
   try {
     await mkdir(folder, { recursive: true });
+    if (!tidied.has(path.resolve(folder))) {
+      tidied.add(path.resolve(folder));
+      await removeAbandoned(folder);
+    }
+    remember(temporary);
     handle = await open(temporary, "wx");
   } catch (cause) {
+    pending.delete(temporary);
     throw refused(file, cause);
   }
-  remember(temporary);
   const abort = async () => {
     if (!pending.delete(temporary)) return;
     await handle?.close().catch(() => undefined);
@@ -86,17 +93,30 @@ export async function openAtomic(file: string, options: AtomicOptions = {}): Pro
   };
 }
 
+/** After so long without a write, nobody works on a file any more, whoever began it. */
+const abandonedMs = 7 * 24 * 3_600_000;
+
 /**
- * Removes what killed runs left in a folder: temporary files of {@link openAtomic} whose process is gone. Does nothing
- * where it may not.
+ * Removes what killed runs left in a folder: temporary files of {@link openAtomic} whose process, on this machine, is
+ * gone, or that nobody has touched for a week. Does nothing where it may not. The first file that a process opens in a
+ * folder does this by itself.
  */
 export async function removeAbandoned(folder: string): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
-    const owner = /^\..+\.(\d+)-[0-9a-f]{8}\.part$/.exec(name)?.[1];
-    if (owner !== undefined && !isAlive(Number(owner)))
-      await rm(path.join(folder, name), { force: true }).catch(() => undefined);
+    const [, owner, host] = /^\..+\.(\d+)-([0-9a-f]{4})[0-9a-f]{8}\.part$/.exec(name) ?? [];
+    if (owner === undefined) continue;
+    const file = path.join(folder, name);
+    const gone = host === thisHost && !isAlive(Number(owner));
+    if (gone || (await untouched(file))) await rm(file, { force: true }).catch(() => undefined);
   }
 }
+
+async function untouched(file: string): Promise<boolean> {
+  return stat(file).then(({ mtimeMs }) => Date.now() - mtimeMs > abandonedMs, () => false); // prettier-ignore
+}
+
+/** Folders that this process has written to. */
+const tidied = new Set<string>();
 
 /** Temporary files of this process; removed if it ends by itself before they are complete. */
 const pending = new Set<string>();
@@ -111,9 +131,12 @@ function remember(temporary: string): void {
   });
 }
 
+/** Tells machines (and containers) that share a disk apart: a process number means nothing on another. */
+const thisHost = createHash("sha256").update(hostname()).digest("hex").slice(0, 4);
+
 /** Hidden, in the same folder (renaming does not cross file systems), and no other process's or call's. */
 function temporaryName(name: string): string {
-  return `.${name.slice(0, 100)}.${process.pid}-${randomBytes(4).toString("hex")}.part`;
+  return `.${withinBytes(name, 100)}.${process.pid}-${thisHost}${randomBytes(4).toString("hex")}.part`;
 }
 
 function isAlive(pid: number): boolean {

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmod, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import fc from "fast-check";
@@ -89,19 +89,27 @@ describe("writing atomically", () => {
 
   it("removes what killed runs left, and nothing of a living one or of others", async () => {
     const place = path.join(folder, "abandoned");
-    const gone = spawnSync(process.execPath, ["-e", "console.log(process.pid)"]).stdout.toString().trim();
     await mkdir(place);
-    for (const name of [
-      `.a.jpg.${gone}-0123abcd.part`,
-      `.a.jpg.${process.pid}-0123abcd.part`,
-      "a.part",
-      ".b.part",
-    ])
+    const script = `import { openAtomic } from ${JSON.stringify(path.join(import.meta.dirname, "atomic-node.ts"))};
+      const writer = await openAtomic(${JSON.stringify(path.join(place, "a.jpg"))});
+      await writer.write("half");
+      process.kill(process.pid, "SIGKILL");`;
+    const file = path.join(folder, "killed.mts");
+    await writeFile(file, script);
+    spawnSync(process.execPath, [
+      path.join(import.meta.dirname, "../../node_modules/tsx/dist/cli.mjs"),
+      file,
+    ]);
+    const [left] = await readdir(place);
+    expect(left).toMatch(/^\.a\.jpg\.\d+-[0-9a-f]{12}\.part$/);
+    const living = left!.replace(/\d+-/, `${process.pid}-`);
+    const elsewhere = left!.replace(/-[0-9a-f]{4}/, (host) => (host === "-0000" ? "-0001" : "-0000"));
+    const ancient = elsewhere.replace(".a.jpg", ".b.jpg");
+    for (const name of [living, elsewhere, ancient, "a.part", ".b.part"])
       await writeFile(path.join(place, name), "");
+    await utimes(path.join(place, ancient), 0, 0);
     await removeAbandoned(place);
-    expect((await readdir(place)).sort()).toEqual(
-      [`.a.jpg.${process.pid}-0123abcd.part`, ".b.part", "a.part"].sort(),
-    );
+    expect((await readdir(place)).sort()).toEqual([living, elsewhere, "a.part", ".b.part"].sort());
     await removeAbandoned(path.join(place, "missing"));
   });
 

@@ -1,2 +1,3 @@
 export * from "./atomic-node.ts";
 export * from "./names.ts";
+export * from "./read-node.ts";

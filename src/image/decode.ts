@@ -14,6 +14,8 @@ export interface DecodeOptions {
   readonly timeoutMs?: number;
   /** What errors call a picture that has no name of its own; default "the picture". */
   readonly name?: string;
+  /** Waited for when the size is known and the pixels are not yet decoded: keeps many large pictures apart. */
+  readonly admit?: (pixels: number) => Promise<void>;
 }
 
 const defaultMaxPixels = 2 ** 27;
@@ -55,6 +57,7 @@ export async function decodePicture(
     throw damaged(name, format!, cause);
   }
   checkSize(name, metadata.width, metadata.height, maxPixels);
+  await options.admit?.(metadata.width * metadata.height);
   try {
     output = await sharp(bytes, { ...settings, limitInputPixels: maxPixels })
       .timeout({ seconds: Math.max(1, Math.ceil(timeoutMs / 1000)) })
@@ -104,7 +107,7 @@ function checkSize(name: string, width: number, height: number, maxPixels: numbe
   if (width * height > maxPixels)
     throw new ImageError(
       `${name} has ${width}×${height} pixels, more than the limit of ${Math.floor(maxPixels / 1e6)} million`,
-      "scale it down first, or raise maxPixels",
+      "scale it down first (programs: maxPixels)",
     );
 }
 
@@ -133,7 +136,7 @@ function damaged(name: string, format: string, cause: unknown): ImageError {
   if (/pixel limit/i.test(said))
     return new ImageError(
       `${name} has more pixels than the limit`,
-      "scale it down first, or raise maxPixels",
+      "scale it down first (programs: maxPixels)",
       cause,
     );
   if (

@@ -1,8 +1,6 @@
-import { constants } from "node:fs";
-import { open } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { ImageError, MachineError, UsageError } from "../errors.ts";
-import { printableName } from "../files/index.ts";
+import { ImageError, InterruptedError, MachineError, UsageError } from "../errors.ts";
+import { fileTrouble, printableName, readOrdinaryFile } from "../files/index.ts";
 
 /** Where an encoded picture comes from: a path, a `file:`, `http:` or `https:` URL, or its bytes. */
 export type PictureSource = string | URL | Uint8Array;
@@ -76,21 +74,11 @@ export function filePath(text: string): string {
  */
 export async function readPictureFile(file: string, limits: ReadLimits = {}): Promise<Uint8Array> {
   const { maxBytes = defaultMaxBytes } = limits;
-  const shown = printableName(file);
   try {
-    // Not blocking: a named pipe that nobody writes to would otherwise hold the program here for ever.
-    const handle = await open(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
-    try {
-      const found = await handle.stat();
-      if (found.isDirectory()) throw new ImageError(`${shown} is a folder`, "give a picture file");
-      if (!found.isFile()) throw new ImageError(`${shown} is no ordinary file`, "give a picture file");
-      if (found.size > maxBytes) throw tooLarge(shown, maxBytes);
-      return await handle.readFile();
-    } finally {
-      await handle.close();
-    }
+    return await readOrdinaryFile(file, maxBytes);
   } catch (cause) {
-    throw cause instanceof ImageError ? cause : fileError(file, cause);
+    if ((cause as NodeJS.ErrnoException).code === "EFBIG") throw tooLarge(printableName(file), maxBytes);
+    throw fileError(file, cause);
   }
 }
 
@@ -98,34 +86,49 @@ export async function readPictureFile(file: string, limits: ReadLimits = {}): Pr
 export function fileError(file: string, cause: unknown): ImageError | MachineError {
   const { code } = cause as NodeJS.ErrnoException;
   const shown = printableName(file);
+  if ((code === "ENOENT" || code === "ENOTDIR") && file.includes("\ufffd"))
+    return new ImageError(`${shown} cannot be found: its name is not UTF-8`, "rename the file", cause);
   if (code === "ENOENT" || code === "ENOTDIR")
     return new ImageError(`there is no ${shown}`, "check the path", cause);
+  if (code === "EISDIR") return new ImageError(`${shown} is a folder`, "give a picture file", cause);
+  if (code === "ENOTSUP") return new ImageError(`${shown} is no ordinary file`, "give a picture file", cause);
   if (code === "EACCES" || code === "EPERM")
     return new ImageError(`${shown} may not be read`, "check its permissions", cause);
   if (code === "EMFILE" || code === "ENFILE" || code === "ENOMEM" || code === "EIO")
     return new MachineError(`${shown} cannot be read (${code})`, "the machine refused; try again", cause);
-  const reason = code ?? (cause instanceof Error ? cause.message : String(cause));
-  return new ImageError(`${shown} cannot be read (${reason})`, "check the path", cause);
+  return new ImageError(`${shown} cannot be read: ${fileTrouble(cause)}`, "check the path", cause);
 }
 
 /**
  * All bytes of a stream, up to a limit: an announced length is never trusted.
  *
  * @throws {ImageError} if there are more
+ * @throws {InterruptedError} when the signal is aborted
  */
 export async function collect(
   stream: AsyncIterable<Uint8Array>,
   name: string,
-  { maxBytes = defaultMaxBytes }: ReadLimits = {},
+  { maxBytes = defaultMaxBytes, signal }: ReadLimits = {},
 ): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of stream) {
-    size += chunk.length;
-    if (size > maxBytes) throw tooLarge(name, maxBytes);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+  const all = async (): Promise<Uint8Array> => {
+    for await (const chunk of stream) {
+      size += chunk.length;
+      if (size > maxBytes) throw tooLarge(name, maxBytes);
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks);
+  };
+  if (signal === undefined) return all();
+  if (signal.aborted) throw new InterruptedError();
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(new InterruptedError());
+    signal.addEventListener("abort", stop, { once: true });
+    void all()
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener("abort", stop));
+  });
 }
 
 /**
@@ -153,7 +156,8 @@ export async function download(url: string, limits: ReadLimits = {}): Promise<Ui
     }
     return response.body === null ? new Uint8Array(0) : await collect(response.body, shown, limits);
   } catch (cause) {
-    if (cause instanceof ImageError || limits.signal?.aborted === true) throw cause;
+    if (limits.signal?.aborted === true) throw new InterruptedError();
+    if (cause instanceof ImageError) throw cause;
     if (timeout.aborted)
       throw new MachineError(
         `${shown} took more than ${downloadTimeoutMs / 1000} s`,

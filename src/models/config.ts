@@ -64,8 +64,16 @@ export function modelConfig(name: string, overrides: ModelOverrides = {}): Model
   checkRange("width", config.width, 1, 4096);
   checkRange("cells", config.cells, 0, 64);
   checkRange("head repeats", config.headRepeats, 0, 64);
+  checkRange("scales per octave", config.scalesPerOctave, 1, 16);
+  checkPositive("aspect ratios", config.aspectRatios, 1, 64);
+  checkPositive("anchor scale", config.anchorScale, 1, 16);
+  checkPositive("standard deviation", config.std, 3, 3);
+  if (!Array.isArray(config.mean) || config.mean.length !== 3 || !config.mean.every(Number.isFinite))
+    throw new UsageError(`mean ${String(config.mean)} is not possible`, "give three numbers");
+  if (!Array.isArray(config.imageSize) || config.imageSize.length !== 2)
+    throw new UsageError(`image size ${String(config.imageSize)} is not possible`, "give height and width");
   for (const side of config.imageSize) checkRange("image size", side, 32, 8192);
-  checkRange("lowest level", config.levels.min, 1, 5);
+  checkRange("lowest level", config.levels?.min, 1, 5);
   checkRange("highest level", config.levels.max, Math.max(5, config.levels.min), 10);
   return config;
 }
@@ -77,6 +85,20 @@ function checkName(what: string, name: string, known: readonly string[]): void {
 function checkRange(what: string, value: number, least: number, most: number): void {
   if (!Number.isInteger(value) || value < least || value > most)
     throw new UsageError(`${what} ${value} is not possible`, `give a whole number from ${least} to ${most}`);
+}
+
+/** A number above 0, or so many of them, or of lists of them. */
+function checkPositive(what: string, value: unknown, least: number, most: number): void {
+  const positive = (item: unknown): boolean => typeof item === "number" && item > 0 && Number.isFinite(item);
+  const fits = (item: unknown): boolean =>
+    positive(item) || (Array.isArray(item) && item.length === 2 && item.every(positive));
+  if (
+    Array.isArray(value)
+      ? value.length >= least && value.length <= most && value.every(fits)
+      : positive(value)
+  )
+    return;
+  throw new UsageError(`${what} ${JSON.stringify(value)} is not possible`, "give numbers above 0");
 }
 
 function defined<T extends object>(value: T): T {

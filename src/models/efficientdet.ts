@@ -20,6 +20,15 @@ export interface RawDetections {
 /** EfficientDet (paper §4): backbone → feature network, repeated → class and box heads shared by all levels. */
 export function efficientDet(image: Value, config: ModelConfig, parameters: Parameters): RawDetections {
   const features = efficientNet(image, config.backbone, config.activation, parameters.in("backbone")); // P1 … P5
+  return detectionsFromFeatures(features, config, parameters);
+}
+
+/** All of the network that follows the backbone, from its levels by number (as {@link efficientNet} gives them). */
+export function detectionsFromFeatures(
+  features: ReadonlyMap<number, Value>,
+  config: ModelConfig,
+  parameters: Parameters,
+): RawDetections {
   const levels = extendLevels(features, config, parameters.in("fpn.resample")); // P6, P7 by max-pooling
   const pyramid = featureNetwork(levels, config, parameters.in("fpn"));
   const anchors = anchorsPerCell(config);

@@ -2,8 +2,11 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { removeAbandoned, writeFileAtomic } from "../files/index.ts";
 import { UsageError, WeightsError } from "../errors.ts";
+import { modelConfig, type ModelConfig } from "../models/index.ts";
 import { readSafetensors, safetensorsChunks } from "../weights/index.ts";
+import { readTrainConfig } from "./config.ts";
 import type { DecidedConfig } from "./preparation.ts";
+import type { StartingWeights } from "./starting-weights-node.ts";
 import type { TrainingState } from "./step.ts";
 
 /** How far a run is, beside its weights. */
@@ -25,9 +28,21 @@ export interface Progress {
   readonly finished: boolean;
 }
 
+/** Where a run begins. */
+export const noProgress: Progress = {
+  epoch: 0,
+  batch: 0,
+  sums: { batches: 0, loss: 0, classLoss: 0, boxLoss: 0 },
+  seconds: 0,
+  finished: false,
+};
+
 /** All that a run needs to go on. */
 export interface RunCheckpoint {
   readonly config: DecidedConfig;
+  readonly network: ModelConfig;
+  /** What the run started from, without the weights themselves. */
+  readonly start: StartingWeights;
   readonly progress: Progress;
   /** `dataFingerprint` of what it learns from. */
   readonly data: string;
@@ -48,13 +63,15 @@ export function checkpointFile(output: string): string {
  */
 export async function saveCheckpoint(
   output: string,
-  { config, progress, data, state }: RunCheckpoint,
+  { config, network, start, progress, data, state }: RunCheckpoint,
 ): Promise<void> {
   const metadata = {
     format_version: formatVersion,
     kind: "training state",
     step: String(state.step),
     config: JSON.stringify(config),
+    network: JSON.stringify(network),
+    start: JSON.stringify(start),
     progress: JSON.stringify(progress),
     data,
   };
@@ -90,7 +107,9 @@ export async function loadCheckpoint(output: string): Promise<RunCheckpoint> {
     );
   try {
     return {
-      config: JSON.parse(metadata.config!) as DecidedConfig,
+      config: readTrainConfig(JSON.parse(metadata.config!), file) as DecidedConfig,
+      network: checkedNetwork(JSON.parse(metadata.network!) as ModelConfig),
+      start: JSON.parse(metadata.start!) as StartingWeights,
       progress: JSON.parse(metadata.progress!) as Progress,
       data: metadata.data!,
       state: {
@@ -105,4 +124,9 @@ export async function loadCheckpoint(output: string): Promise<RunCheckpoint> {
       cause,
     );
   }
+}
+
+/** A network's configuration from a file, its names and numbers checked. */
+function checkedNetwork(network: ModelConfig): ModelConfig {
+  return modelConfig(network.name, network);
 }

@@ -157,10 +157,8 @@ export const recipes: Readonly<Record<RecipeName, Partial<TrainConfigInput>>> = 
   /** The backbone frozen, its features computed once: only feature network and heads learn. */
   quick: {
     freeze: String.raw`^backbone\.`,
-    batchNorm: "batch",
     epochs: 60,
     batchSize: 16,
-    batchNormMomentum: 0.05,
   },
   /** The paper's (spec B1, automl's numbers): for days on many accelerators. */
   paper: {
@@ -243,11 +241,11 @@ function unwrapped(node: unknown): unknown {
 }
 
 /**
- * The learning rate where none is given: for SGD automl's 0.08 for 64 pictures, in proportion; for Adam and AdamW 0.001
+ * The learning rate where none is given: for SGD automl's 0.08 for 64 pictures, in proportion; for Adam and AdamW 0.003
  * for 8 pictures, with the square root of the batch (both usual, and found to train here: docs/training.md).
  */
 export function defaultLearningRate(optimizer: TrainConfig["optimizer"], picturesPerStep: number): number {
-  const rate = optimizer === "sgd" ? (0.08 * picturesPerStep) / 64 : 0.001 * Math.sqrt(picturesPerStep / 8);
+  const rate = optimizer === "sgd" ? (0.08 * picturesPerStep) / 64 : 0.003 * Math.sqrt(picturesPerStep / 8);
   return Number(rate.toPrecision(3));
 }
 

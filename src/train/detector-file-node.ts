@@ -2,7 +2,7 @@ import { writeFileAtomic } from "../files/index.ts";
 import type { ModelConfig } from "../models/index.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { formatModelMetadata, safetensorsChunks, type ModelClass } from "../weights/index.ts";
-import { configMetadata } from "../weights/known-models.ts";
+import { configMetadata, parameterShapes } from "../weights/known-models.ts";
 
 /** What is said of trained weights. */
 export interface DetectorAbout {
@@ -32,5 +32,7 @@ export async function writeDetector(
     trained,
     creator: "efficientdet",
   });
-  await writeFileAtomic(file, safetensorsChunks(weights, metadata));
+  // In the order of the network, so that the same weights are the same bytes.
+  const ordered = parameterShapes(network).map(({ name }) => [name, weights.get(name)!] as const);
+  await writeFileAtomic(file, safetensorsChunks(ordered, metadata));
 }

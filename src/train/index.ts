@@ -1,14 +1,9 @@
 /**
  * Training. `train` is what the command line does; below it lies the step, which needs no Node and runs in a page too.
  */
-export {
-  planTraining,
-  train,
-  type ResumeInput,
-  type TimedPlan,
-  type TrainOptions,
-  type TrainResult,
-} from "./train.ts";
+export { train, type ResumeInput, type TrainResult } from "./train.ts";
+export { planTraining, type TimedPlan } from "./dry-run.ts";
+export type { TrainOptions } from "./options.ts";
 export {
   readTrainConfig,
   recipes,

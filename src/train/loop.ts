@@ -5,7 +5,7 @@ import type { Runtime, RuntimeOptions } from "../runtime/session.ts";
 import { Random } from "../tensor/random.ts";
 import type { Tensor } from "../tensor/index.ts";
 import type { BatchSource } from "./batches.ts";
-import { saveCheckpoint, type Progress } from "./checkpoint-node.ts";
+import { noProgress, saveCheckpoint, type Progress } from "./checkpoint-node.ts";
 import { writeDetector } from "./detector-file-node.ts";
 import type { EpochEvent, TrainEvent } from "./events.ts";
 import type { MetricsLog } from "./metrics-log-node.ts";
@@ -20,6 +20,8 @@ export interface LoopParts {
   readonly run: PreparedRun;
   readonly step: TrainingStep;
   readonly source: BatchSource;
+  /** Every weight as it began; what the step does not know stays so. */
+  readonly weights: ReadonlyMap<string, Tensor>;
   readonly log: MetricsLog;
   readonly samples: SamplePictures;
   readonly runtime: Runtime;
@@ -37,15 +39,6 @@ export interface LoopEnd {
   readonly stopped: "finished" | "patience";
   readonly progress: Progress;
 }
-
-/** Where a run begins. */
-export const noProgress: Progress = {
-  epoch: 0,
-  batch: 0,
-  sums: { batches: 0, loss: 0, classLoss: 0, boxLoss: 0 },
-  seconds: 0,
-  finished: false,
-};
 
 /** A run in progress: steps, evaluations, checkpoints. */
 export class TrainingLoop {
@@ -198,7 +191,8 @@ export class TrainingLoop {
 
   /** What is evaluated and saved: the moving average where one is kept. */
   #weights(): Map<string, Tensor> {
-    return this.#parts.step.average() ?? this.#parts.step.parameters();
+    const { step, weights } = this.#parts;
+    return new Map([...weights, ...(step.average() ?? step.parameters())]);
   }
 
   async #write(which: "best" | "last", evaluation: Evaluation | undefined): Promise<void> {
@@ -227,7 +221,20 @@ export class TrainingLoop {
   async #save(): Promise<void> {
     const { run, step, data, tell } = this.#parts;
     const state = step.state();
-    await saveCheckpoint(run.config.output, { config: run.config, progress: this.#progress, data, state });
+    const own = step.parameters();
+    const left = [...this.#parts.weights].filter(([name]) => !own.has(name));
+    const tensors = new Map([
+      ...state.tensors,
+      ...left.map(([name, value]) => [`running/${name}`, value] as const),
+    ]);
+    await saveCheckpoint(run.config.output, {
+      config: run.config,
+      network: run.network,
+      start: { name: run.start.name, metadata: run.start.metadata },
+      progress: this.#progress,
+      data,
+      state: { ...state, tensors },
+    });
     this.#savedMs = performance.now();
     tell({ kind: "saved", step: state.step });
   }

@@ -38,24 +38,26 @@ export interface PreparedRun {
 /**
  * Reads the data, finds the weights and decides what the configuration left open.
  *
+ * @param before what a run to resume had decided
  * @throws {DataError} if the data cannot be read or shows no objects
  * @throws {UsageError} for names that are not known, or a `freeze` that fits nothing or everything
  */
 export async function prepareRun(
   config: TrainConfig,
   access: WeightsAccess,
-  now = new Date(),
+  before?: Pick<PreparedRun, "network" | "start">,
 ): Promise<PreparedRun> {
   const { train, val, note } = await readParts(config);
   if (train.images.every(({ objects }) => objects.length === 0))
     throw new DataError(`no picture of ${train.root} shows an object`, "label some, or name other data");
-  const start = await findStartingWeights(config, access);
-  const network = networkOf(config, start, train.classes.length);
+  const start = before?.start ?? (await findStartingWeights(config, access));
+  const network = before?.network ?? networkOf(config, start, train.classes.length);
+  const frozen = freezing(config, network);
   const decided: DecidedConfig = {
     ...config,
     model: network.name,
     weights: start.name,
-    output: config.output ?? path.join("runs", `${path.basename(train.root)}-${stamp(now)}`),
+    output: config.output ?? path.join("runs", `${path.basename(train.root)}-${stamp(new Date())}`),
     learningRate:
       config.learningRate ?? defaultLearningRate(config.optimizer, config.batchSize * config.accumulate),
     imageSize: [...network.imageSize],
@@ -70,7 +72,7 @@ export async function prepareRun(
     val,
     network,
     start,
-    frozen: freezing(config, network),
+    frozen,
     notes: [...train.notes, ...note],
   };
 }
@@ -112,12 +114,17 @@ async function partOr(
   }
 }
 
-function freezing({ freeze }: TrainConfig, network: ModelConfig): (name: string) => boolean {
-  if (freeze === "none") return () => false;
+function freezing({ freeze, recipe }: TrainConfig, network: ModelConfig): (name: string) => boolean {
+  if (freeze === "none" && recipe !== "quick") return () => false;
   const pattern = new RegExp(freeze);
   const names = buildModel(network).parameters.map((p) => nameOf(p)!);
   const frozen = names.filter((name) => pattern.test(name));
   const parts = [...new Set(names.map((name) => name.replace(/\.[^.]+$/, "")))];
+  if (recipe === "quick" && names.some((name) => name.startsWith("backbone.") && !pattern.test(name)))
+    throw new UsageError(
+      `the recipe quick freezes the backbone, freeze ${freeze} does not`,
+      "leave --freeze out, or take the recipe fine-tune",
+    );
   if (frozen.length === 0)
     throw new UsageError(`freeze ${freeze} fits no part of the network`, suggest(freeze, parts));
   if (frozen.length === names.length)

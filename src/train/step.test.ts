@@ -54,7 +54,7 @@ function weightsOf(config: ModelConfig, variant: RuleVariant): Map<string, Tenso
 function batchOf(
   config: ModelConfig,
   one: Pick<StepCase, "pictures" | "boxes" | "classIndices">,
-): TrainingBatch {
+): TrainingBatch & { readonly images: Tensor } {
   const [height, width] = config.imageSize;
   const spec = modelAnchors(config);
   const images = new Float32Array(one.pictures.length * 3 * height * width);

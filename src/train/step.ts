@@ -9,12 +9,14 @@ import type { LossOptions } from "./losses.ts";
 import { optimiserState, updateGraph, type GradientOptions, type OptimiserOptions } from "./optimisers.ts";
 import { averageDecay, type Schedule } from "./schedules.ts";
 import { targetFeeds } from "./targets.ts";
-import { trainingGraph, type TrainingGraph } from "./training-graph.ts";
+import { featureShapes, trainingGraph, type NetworkInput, type TrainingGraph } from "./training-graph.ts";
 
 /** How a network is trained, one step at a time. */
 export interface TrainingOptions {
   readonly runtime: Runtime;
   readonly runtimeOptions?: RuntimeOptions;
+  /** What a batch holds: pictures (the default), or the levels of a backbone that is frozen and left out. */
+  readonly input?: NetworkInput;
   /** Pictures of a step. */
   readonly batchSize: number;
   /** Pictures that go through the network together; the gradients of the parts add up, and memory is that of one part. Default: all. */
@@ -38,8 +40,8 @@ export interface TrainingOptions {
 
 /** Pictures and what should be found in them. */
 export interface TrainingBatch {
-  /** float32 `[batchSize, 3, H, W]`, normalised. */
-  readonly images: Tensor;
+  /** float32 `[batchSize, 3, H, W]`, normalised; with `input: "features"` the backbone's levels from below, float16 `[batchSize, C, h, w]` each. */
+  readonly images: Tensor | readonly Tensor[];
   /** One for each picture, by `anchorTargets`. */
   readonly targets: readonly AnchorTargets[];
   /** Chance in [0, 1) for stochastic depth, `[blocks, batchSize]`: {@link TrainingStep.depthChances} numbers. Default: 0.5 each, so no block is left out. */
@@ -120,6 +122,7 @@ export async function createTrainingStep(
   const isFrozen = frozen instanceof RegExp ? (name: string): boolean => frozen.test(name) : frozen;
   const parts = batchSize / pictures;
   const training = trainingGraph(config, {
+    input: options.input,
     pictures,
     parts,
     batchNorm,
@@ -197,6 +200,8 @@ class FlatTrainingStep implements TrainingStep {
   readonly #hoisted: Readonly<Record<string, Tensor>>;
   readonly #scalars: Record<string, Tensor<"float32">>;
   readonly #runningAverage: Map<string, Tensor>;
+  /** What a batch's pictures are fed to: names, and the shape of one picture. */
+  readonly #inputs: readonly (readonly [name: string, shape: readonly number[]])[];
   #now: Arrays;
   #next: Arrays;
   #step = 0;
@@ -208,6 +213,10 @@ class FlatTrainingStep implements TrainingStep {
     const { layout, parts, decay, optimiser, training, initial, still } = prepared;
     const { statistics } = training;
     this.depthChances = training.depths * options.batchSize;
+    this.#inputs =
+      options.input === "features"
+        ? [...featureShapes(config)].map(([level, shape]) => [`feature/${level}`, shape] as const)
+        : [["images", [3, ...config.imageSize]]];
     this.trained = layout.names;
     const arrays = ["weights", ...optimiserState(optimiser), ...(decay === false ? [] : ["average"])];
     const make = (): Arrays => Object.fromEntries(arrays.map((name) => [name, layout.allocate()]));
@@ -252,9 +261,16 @@ class FlatTrainingStep implements TrainingStep {
 
   async run(batch: TrainingBatch): Promise<StepMetrics> {
     const { batchSize } = this.#options;
-    const wanted = [batchSize, 3, ...this.#config.imageSize];
-    if (batch.images.shape.join() !== wanted.join())
-      throw new ShapeError(`the images are [${batch.images.shape.join(", ")}], not [${wanted.join(", ")}]`);
+    const images = imagesOf(batch);
+    if (images.length !== this.#inputs.length)
+      throw new ShapeError(
+        `${images.length} tensors for the inputs ${this.#inputs.map(([name]) => name).join(", ")}`,
+      );
+    for (const [i, [name, shape]] of this.#inputs.entries()) {
+      const wanted = [batchSize, ...shape];
+      if (images[i]!.shape.join() !== wanted.join())
+        throw new ShapeError(`the ${name} are [${images[i]!.shape.join(", ")}], not [${wanted.join(", ")}]`);
+    }
     if (batch.targets.length !== batchSize)
       throw new ShapeError(`${batch.targets.length} targets for ${batchSize} pictures`);
     const positives = batch.targets.reduce((sum, target) => sum + target.positives, 0);
@@ -289,7 +305,7 @@ class FlatTrainingStep implements TrainingStep {
     const weights = { ...Object.fromEntries(still), ...Object.fromEntries(layout.views(this.#now.weights!)) };
     await sessions.before?.run(weights, this.#hoisted);
     const fixed = { ...weights, ...this.#hoisted, normaliser: float32([1 / (positives + 1)], []) };
-    const size = elementCount(batch.images.shape) / this.#options.batchSize;
+    const images = imagesOf(batch);
     const sums: Record<string, number> = {};
     for (const [part, fetches] of this.#fetches.entries()) {
       const [from, to] = [part * pictures, (part + 1) * pictures];
@@ -300,13 +316,18 @@ class FlatTrainingStep implements TrainingStep {
           float32(batch.chances?.subarray(at + from, at + to) ?? new Float32Array(pictures).fill(0.5)),
         ] as const;
       });
-      const images = (batch.images.data as Float32Array).subarray(from * size, to * size);
+      const shown = this.#inputs.map(([name, shape], i) => {
+        const size = elementCount(shape);
+        const { dtype, data } = images[i]!;
+        const own = (data as Float32Array).subarray(from * size, to * size);
+        return [name, tensor(dtype, [pictures, ...shape], own)] as const;
+      });
       await sessions.slopes.run(
         {
           ...fixed,
           ...targetFeeds(batch.targets.slice(from, to), spec, this.#config.classes),
           ...Object.fromEntries(chances),
-          images: tensor("float32", [pictures, ...batch.images.shape.slice(1)], images),
+          ...Object.fromEntries(shown),
         },
         fetches,
       );
@@ -412,6 +433,10 @@ class FlatTrainingStep implements TrainingStep {
   async dispose(): Promise<void> {
     await Promise.all(Object.values(this.#made.sessions).map((session) => session.dispose()));
   }
+}
+
+function imagesOf({ images }: TrainingBatch): readonly Tensor[] {
+  return "data" in images ? [images] : images;
 }
 
 function copied(value: Tensor): Tensor {

@@ -1,13 +1,20 @@
 import {
-  add, foldFrozenBatchNorm, gather, gradients, graphParameters, hoist, input, mul, nameOf, nodesOf, pullBack, reshape, staticShape, type Graph, type Value,
+  add, cast, foldFrozenBatchNorm, gather, gradients, graphParameters, hoist, input, mul, nameOf, nodesOf, pullBack, reshape, staticShape, type Graph, type Value,
 } from "../graph/index.ts"; // prettier-ignore
-import { efficientDet, headLevels, Parameters, type ModelConfig } from "../models/index.ts";
+import {
+  detectionsFromFeatures, efficientDet, efficientNet, headLevels, Parameters, type ModelConfig, type RawDetections,
+} from "../models/index.ts"; // prettier-ignore
 import { decodedBoxes, defaultLoss, focalLoss, huberLoss, overlapLoss, type LossOptions } from "./losses.ts";
 import { TrainingMode, type BatchStatistics } from "./mode.ts";
 import { levelInputs, type LevelTargets } from "./targets.ts";
 
+/** What a network is fed with in training: pictures, or what a frozen backbone made of them. */
+export type NetworkInput = "images" | "features";
+
 /** What decides the graph of a step. */
 export interface TrainingGraphOptions {
+  /** Default `images`. With `features` the network begins after its backbone. */
+  readonly input?: NetworkInput;
   /** Pictures that go through the network together. */
   readonly pictures: number;
   /** How many times they do in a step; default once. */
@@ -26,7 +33,7 @@ export interface TrainingGraph {
   /**
    * Forward and backward of the pictures that go through together.
    *
-   * Inputs `images` `[pictures, 3, H, W]`, the targets of each level (`targets.ts`), `normaliser` (no dimensions: one
+   * Inputs `images` `[pictures, 3, H, W]` (or `feature/3` …, float16, {@link featureShapes}), the targets of each level (`targets.ts`), `normaliser` (no dimensions: one
    * over what the losses are divided by), `depth/0` …; the parameters are unbound.
    * Outputs `loss`, `class`, `box` (and `iou`), without dimensions, divided already and not weighed; `gradient/NAME`
    * of {@link slopes}; `mean/i` and `variance/i` of the batch statistics.
@@ -54,8 +61,12 @@ export function trainingGraph(config: ModelConfig, options: TrainingGraphOptions
     options.stochasticDepth,
   );
   const parameters = new Parameters(mode);
-  const images = input("images", "float32", [options.pictures, 3, ...config.imageSize]);
-  const raw = efficientDet(images, config, parameters);
+  const { inputs: pictures, raw } = networkOn(
+    options.input ?? "images",
+    options.pictures,
+    config,
+    parameters,
+  );
   const normaliser = input("normaliser", "float32", []);
   const levels = headLevels(config).map(levelInputs);
   const losses = detectionLosses(raw, levels, normaliser, config, options.loss);
@@ -78,7 +89,7 @@ export function trainingGraph(config: ModelConfig, options: TrainingGraphOptions
   );
   const needsAnchors = options.loss.iouLoss !== undefined;
   const inputs = [
-    images,
+    ...pictures,
     ...levels.flatMap(({ positive, ignored, box, offset, anchor }) => [
       positive,
       ignored,
@@ -133,6 +144,38 @@ export function trainingGraph(config: ModelConfig, options: TrainingGraphOptions
       outputs: Object.fromEntries(trained.map((p, i) => [`gradient/${nameOf(p)!}`, back[i]!])),
     },
   };
+}
+
+/** The network on one of its inputs. */
+function networkOn(
+  kind: NetworkInput,
+  pictures: number,
+  config: ModelConfig,
+  parameters: Parameters,
+): { inputs: Value[]; raw: RawDetections } {
+  if (kind === "images") {
+    const images = input("images", "float32", [pictures, 3, ...config.imageSize]);
+    return { inputs: [images], raw: efficientDet(images, config, parameters) };
+  }
+  const features = new Map(
+    [...featureShapes(config)].map(([level, shape]) => [
+      level,
+      input(`feature/${level}`, "float16", [pictures, ...shape]),
+    ]),
+  );
+  const widened = new Map([...features].map(([level, value]) => [level, cast(value, "float32")]));
+  return { inputs: [...features.values()], raw: detectionsFromFeatures(widened, config, parameters) };
+}
+
+/** The backbone's levels that the feature network sees, by number: `[C, h, w]` of one picture. */
+export function featureShapes(config: ModelConfig): Map<number, readonly number[]> {
+  const image = input("images", "float32", [1, 3, ...config.imageSize]);
+  const levels = efficientNet(image, config.backbone, config.activation, new Parameters());
+  return new Map(
+    [...levels]
+      .filter(([level]) => level >= config.levels.min)
+      .map(([level, value]) => [level, staticShape(value).slice(1)]),
+  );
 }
 
 /** Those of some values that depend on others. */

@@ -26,7 +26,7 @@ const defaults: TrainingOptions = {
   runtimeOptions: { threads: 1 },
 };
 
-function batch(seed: number, pictures = 2): TrainingBatch {
+function batch(seed: number, pictures = 2): TrainingBatch & { readonly images: Tensor } {
   const random = new Random(seed);
   const images = float32(
     Float32Array.from({ length: pictures * 3 * 64 * 64 }, () => random.normal()),

@@ -2,7 +2,7 @@ import { UsageError, WeightsError } from "../errors.ts";
 import { float32ToHalf, tensor } from "../tensor/index.ts";
 import type { Checkpoint, LazyTensor } from "./checkpoint.ts";
 import type { LoadedWeights, LoadReport } from "./load-weights.ts";
-import { loadWeights, requireWhole, toFloat32 } from "./load-weights.ts";
+import { loadWeights, requireFinite, requireWhole, toFloat32 } from "./load-weights.ts";
 import type { ModelClass, ModelMetadata } from "./model-metadata.ts";
 import { formatModelMetadata, parseModelMetadata } from "./model-metadata.ts";
 import { printable } from "./printable.ts";
@@ -63,6 +63,16 @@ function assumedMetadata(format: string, model: string): ModelMetadata {
  * @throws {UsageError} if the model is unknown, or the class names are not as many as the classes
  */
 export function convertCheckpoint(checkpoint: Checkpoint, options: ConvertOptions): Conversion {
+  try {
+    return converted(checkpoint, options);
+  } catch (error) {
+    // A part of a model whose training diverged: that is the thing to know.
+    if (error instanceof WeightsError) requireFinite(checkpoint);
+    throw error;
+  }
+}
+
+function converted(checkpoint: Checkpoint, options: ConvertOptions): Conversion {
   const { source, format } = checkpoint;
   const stated = parseModelMetadata(checkpoint.metadata, source);
   const shapes = new Map([...checkpoint.tensors].map(([name, { shape }]) => [name, shape]));

@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { MachineError, WeightsError } from "../errors.ts";
-import { writeFileAtomic } from "../files/index.ts";
+import { fileTrouble, readOrdinaryFile, writeFileAtomic } from "../files/index.ts";
 import type { EmaChoice, NamedBytes } from "./checkpoint.ts";
 import type { Conversion, ConvertOptions } from "./convert.ts";
 import { convertCheckpoint } from "./convert.ts";
@@ -70,13 +70,13 @@ async function dataFiles(index: string): Promise<string[]> {
 
 async function readWhole(file: string): Promise<Uint8Array> {
   try {
-    return await readFile(file);
+    return await readOrdinaryFile(file);
   } catch (error) {
     const { code = "unknown reason" } = error as NodeJS.ErrnoException;
     if (code === "ENOMEM" || code === "ERR_FS_FILE_TOO_LARGE")
       throw new MachineError(`there is not enough memory to read ${printable(file, 300)}`, undefined, error);
     throw new WeightsError(
-      `${printable(file, 300)} cannot be read (${code})`,
+      `${printable(file, 300)} cannot be read: ${fileTrouble(error)}`,
       "check the path and its rights",
       error,
     );

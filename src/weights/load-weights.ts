@@ -158,6 +158,17 @@ function asFiniteFloat32(name: string, lazy: LazyTensor, source: string): LazyTe
   };
 }
 
+/**
+ * Refuses a checkpoint that holds a value that is no number, whatever else is wrong with it.
+ *
+ * @throws {WeightsError} naming the first such tensor
+ */
+export function requireFinite({ tensors, source }: Checkpoint): void {
+  for (const [name, lazy] of tensors)
+    if (lazy.dtype === "float32" || lazy.dtype === "float16" || lazy.dtype === "float64")
+      asFiniteFloat32(printable(name), lazy, source).read();
+}
+
 function firstNonFinite(data: Float32Array): number {
   for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i]!)) return i;
   return -1;

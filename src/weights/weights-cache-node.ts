@@ -52,12 +52,7 @@ export async function ensureWeights(weights: RegisteredWeights, options: EnsureO
       `the weights of ${weights.name} are not in the cache and --offline is set`,
       byHand,
     );
-  try {
-    await mkdir(folder, { recursive: true });
-  } catch (error) {
-    const { code = "unknown reason" } = error as NodeJS.ErrnoException;
-    throw new MachineError(`${folder} cannot be made (${code})`, "pass another --cache-dir", error);
-  }
+  await makeCacheFolder(folder);
   return withFileLock(
     `${target}.lock`,
     async () => {
@@ -95,6 +90,16 @@ export async function ensureWeights(weights: RegisteredWeights, options: EnsureO
     },
     { signal },
   );
+}
+
+/** Makes a folder of the cache where it is missing. @throws {MachineError} if the machine refuses */
+export async function makeCacheFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (error) {
+    const { code = "unknown reason" } = error as NodeJS.ErrnoException;
+    throw new MachineError(`${folder} cannot be made (${code})`, "pass another --cache-dir", error);
+  }
 }
 
 async function exists(file: string): Promise<boolean> {

@@ -4,7 +4,8 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import { decodePicture } from "../../src/image/index.ts";
-import { efficientdet } from "../../src/testing/command-line.ts";
+import { efficientdet as asProcess } from "../../src/testing/command-line.ts";
+import { efficientdetInProcess as efficientdet } from "../../src/testing/in-process.ts";
 
 const pictures = fileURLToPath(new URL("../../examples/pictures/", import.meta.url));
 const biplane = path.join(pictures, "biplane.jpg");
@@ -14,7 +15,7 @@ const at = (name: string): string => path.join(folder, name);
 
 describe.concurrent("efficientdet detect", () => {
   it("prints what is in a picture and draws it", async () => {
-    const { code, stdout, stderr } = await efficientdet(["detect", biplane, "--output", at("drawn.jpg")]);
+    const { code, stdout, stderr } = await asProcess(["detect", biplane, "--output", at("drawn.jpg")]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toMatch(/^object +score +xMin/m);
     expect(stdout).toMatch(/^aeroplane +0\.4\d/m);
@@ -48,7 +49,7 @@ describe.concurrent("efficientdet detect", () => {
   });
 
   it("reads standard input, keeps wanted classes only, and cuts out", async () => {
-    const { code, stdout } = await efficientdet(
+    const { code, stdout } = await asProcess(
       ["detect", "-", "--classes", "person", "--json", "--no-draw", "--crops", at("crops")],
       { input: readFileSync(biplane) },
     );
@@ -70,7 +71,7 @@ describe.concurrent("efficientdet detect", () => {
   });
 
   it("ends with exit code 3 where the only picture is missing, and its error is also JSON", async () => {
-    const { code, stdout, stderr } = await efficientdet(["detect", "nothing.jpg", "--json"]);
+    const { code, stdout, stderr } = await asProcess(["detect", "nothing.jpg", "--json"]);
     expect(code).toBe(3);
     expect(JSON.parse(stdout)).toEqual({
       source: "nothing.jpg",

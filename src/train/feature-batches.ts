@@ -1,0 +1,123 @@
+import {
+  anchorTargets, assignAnchors, background, fromBoxes, type AnchorSpec, type AnchorTargets,
+} from "../detection/index.ts"; // prettier-ignore
+import type { Dataset, LoaderPosition } from "../data/index.ts";
+import { modelAnchors, type ModelConfig } from "../models/index.ts";
+import { elementCount, tensor } from "../tensor/index.ts";
+import { Random } from "../tensor/random.ts";
+import type { BatchSource, SourceBatch } from "./batches.ts";
+import type { DecidedConfig } from "./preparation.ts";
+import type { FeatureStore } from "./quick-features-node.ts";
+import { featureShapes } from "./training-graph.ts";
+
+/** Batches of features that were computed before, each picture in a view by chance, from `start` on. */
+export function featureBatches(
+  config: DecidedConfig,
+  dataset: Dataset,
+  network: ModelConfig,
+  store: FeatureStore,
+  views: number,
+  start: LoaderPosition,
+): BatchSource {
+  const { seed } = config;
+  const size = config.batchSize * config.accumulate;
+  const { usable } = store;
+  const batchesPerEpoch = Math.max(1, Math.floor(usable.length / size));
+  const spec = modelAnchors(network);
+  const shapes = [...featureShapes(network).values()];
+  let position = start.batch < batchesPerEpoch ? start : { epoch: start.epoch + 1, batch: 0 };
+  const assignments = new Assignments(config, spec, store);
+  let waitedMs = 0;
+  const make = async ({ epoch, batch }: LoaderPosition): Promise<SourceBatch> => {
+    const order = new Random(seed, 0, epoch).permutation(usable.length);
+    const places = Array.from({ length: size }, (_, i) => batch * size + i);
+    const images = places.map((place) => usable[order[place % usable.length]!]!);
+    const shown = places.map((place) => new Random(seed, 1, epoch, place).integer(views));
+    const levels = shapes.map((shape) => new Uint16Array(size * elementCount(shape)));
+    await Promise.all(images.map((image, i) => store.read(image, shown[i]!, levels, i)));
+    const targets = images.map((image, i) => assignments.of(image, shown[i]!));
+    return {
+      epoch, batch, problems: [],
+      content: { images: levels.map((data, level) => tensor("float16", [size, ...shapes[level]!], data)), targets },
+      files: images.map((image) => dataset.images[image]!.file),
+    }; // prettier-ignore
+  };
+  let next: Promise<SourceBatch> | undefined;
+  const plan = (): Promise<SourceBatch> => {
+    const made = make(position);
+    position =
+      position.batch + 1 < batchesPerEpoch
+        ? { epoch: position.epoch, batch: position.batch + 1 }
+        : { epoch: position.epoch + 1, batch: 0 };
+    made.catch(() => undefined); // told to whoever takes the batch
+    return made;
+  };
+  return {
+    batchesPerEpoch,
+    get waitedMs() {
+      return waitedMs;
+    },
+    next: async () => {
+      const started = performance.now();
+      const batch = await (next ?? plan());
+      waitedMs += performance.now() - started;
+      next = plan();
+      return batch;
+    },
+    close: async () => {
+      await next?.catch(() => undefined);
+    },
+  };
+}
+
+/** The anchors of an object or ignored, of a picture in a view: few of the many thousand. */
+interface FewTargets {
+  readonly anchors: Int32Array;
+  readonly classes: Int32Array;
+  /** `[anchors, 4]`. */
+  readonly boxes: Float32Array;
+  readonly positives: number;
+}
+
+/** Anchors assigned once for each picture in each view. */
+class Assignments {
+  readonly #config: DecidedConfig;
+  readonly #spec: AnchorSpec;
+  readonly #store: FeatureStore;
+  readonly #known = new Map<string, FewTargets>();
+
+  constructor(config: DecidedConfig, spec: AnchorSpec, store: FeatureStore) {
+    this.#config = config;
+    this.#spec = spec;
+    this.#store = store;
+  }
+
+  of(image: number, view: number): AnchorTargets {
+    const key = `${image}/${view}`;
+    const few = this.#known.get(key) ?? this.#assign(image, view);
+    this.#known.set(key, few);
+    const classes = new Int32Array(this.#spec.count).fill(background);
+    const boxes = new Float32Array(this.#spec.count * 4);
+    few.anchors.forEach((anchor, i) => {
+      classes[anchor] = few.classes[i]!;
+      boxes.set(few.boxes.subarray(i * 4, i * 4 + 4), anchor * 4);
+    });
+    return { classes, boxes, positives: few.positives };
+  }
+
+  #assign(image: number, view: number): FewTargets {
+    const objects = this.#store.objects(image, view);
+    const given = fromBoxes(objects.map(({ box }) => box));
+    const match = assignAnchors(given, this.#spec, this.#config.match);
+    const { classes, boxes, positives } = anchorTargets(match, given, objects.map(({ classIndex }) => classIndex), this.#spec); // prettier-ignore
+    const anchors = Int32Array.from(classes.keys()).filter((anchor) => classes[anchor] !== background);
+    return {
+      anchors,
+      classes: anchors.map((anchor) => classes[anchor]!),
+      boxes: Float32Array.from(
+        Array.from(anchors).flatMap((anchor) => [...boxes.subarray(anchor * 4, anchor * 4 + 4)]),
+      ),
+      positives,
+    };
+  }
+}
