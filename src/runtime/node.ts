@@ -4,7 +4,11 @@ let loaded: Promise<OrtModule> | undefined;
 
 /** The onnxruntime-node package, loaded when first wanted. */
 export function loadOrtNode(): Promise<OrtModule> {
-  loaded ??= import("onnxruntime-node").then((module) => (module.default ?? module) as unknown as OrtModule);
+  loaded ??= import("onnxruntime-node").then((module) => {
+    const ort = module.default ?? module;
+    ort.env.logLevel = "fatal"; // errors come as exceptions; it would also write them to stderr, over several lines
+    return ort as unknown as OrtModule;
+  });
   return loaded;
 }
 

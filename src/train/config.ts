@@ -62,6 +62,8 @@ export const trainConfigSchema = z.strictObject({
     .prefault({}),
   /** The highest learning rate. Default: by optimizer and batch, see `defaultLearningRate`. */
   learningRate: positive.optional(),
+  /** The backbone's share of it: features that were learnt from a million pictures should not be lost to two hundred. */
+  backboneRate: share.default(0.1),
   schedule: z.enum(["cosine", "step", "polynomial", "one-cycle", "constant"]).default("cosine"),
   scheduleSettings: z
     .strictObject({
@@ -162,6 +164,7 @@ export const recipes: Readonly<Record<RecipeName, Partial<TrainConfigInput>>> = 
   },
   /** The paper's (spec B1, automl's numbers): for days on many accelerators. */
   paper: {
+    backboneRate: 1,
     epochs: 300, batchSize: 64, optimizer: "sgd", freeze: "none", batchNorm: "batch", stochasticDepth: true, augment: "paper",
   }, // prettier-ignore
 };
@@ -243,10 +246,16 @@ function unwrapped(node: unknown): unknown {
 /**
  * The learning rate where none is given: for SGD automl's 0.08 for 64 pictures, in proportion; for Adam and AdamW 0.003
  * for 8 pictures, with the square root of the batch (both usual, and found to train here: docs/training.md).
+ *
+ * @param trained whether the whole detector was trained before: a quarter is enough then, and loses less of it
  */
-export function defaultLearningRate(optimizer: TrainConfig["optimizer"], picturesPerStep: number): number {
+export function defaultLearningRate(
+  optimizer: TrainConfig["optimizer"],
+  picturesPerStep: number,
+  trained = false,
+): number {
   const rate = optimizer === "sgd" ? (0.08 * picturesPerStep) / 64 : 0.003 * Math.sqrt(picturesPerStep / 8);
-  return Number(rate.toPrecision(3));
+  return Number((trained ? rate / 4 : rate).toPrecision(3));
 }
 
 /**

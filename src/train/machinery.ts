@@ -167,6 +167,7 @@ function stepOptions(
       kind: config.schedule, learningRate: config.learningRate, steps, drops: s.drops, power: s.power, finalShare: s.finalShare,
       ...(config.schedule === "one-cycle" ? {} : { warmUpSteps }),
     }),
+    rateOf: (name) => (name.startsWith("backbone.") ? config.backboneRate : 1),
     averageDecay: config.averageDecay,
   }; // prettier-ignore
 }

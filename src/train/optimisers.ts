@@ -56,12 +56,15 @@ const scalarInput = (name: string): Value => input(name, "float32", []);
  *
  * The order is automl's (spec B1): decay is added to the gradient (AdamW: applied to the weight instead), each
  * variable's gradient is clipped, then all of them; velocity `v = μ v + g`, weight `w − lr · v`.
+ *
+ * @param rateOf a variable's own share of the learning rate, by its name; default 1
  */
 export function updateGraph(
   layout: FlatLayout,
   options: OptimiserOptions,
   gradient: GradientOptions,
   averaged: boolean,
+  rateOf: (name: string) => number = () => 1,
 ): Graph {
   const { weightDecay = 4e-5, clipVariable = 10, clipGlobal = 10 } = gradient;
   const array = (name: string): Value => input(name, "float32", [layout.rows, rowLength]);
@@ -91,7 +94,9 @@ export function updateGraph(
     step,
   );
   const wanted = decayed && options.kind === "adamw" ? add(change, decayed) : change;
-  const moved = sub(weights, mul(wanted, learningRate));
+  const rates = layout.rowVariables().map((variable) => rateOf(layout.names[variable]!));
+  const rate = rates.every((own) => own === 1) ? learningRate : mul(perRow(rates), learningRate);
+  const moved = sub(weights, mul(wanted, rate));
   const follow = add(average, mul(sub(moved, average), sub(1, averageDecay)));
   return {
     inputs: [

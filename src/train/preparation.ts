@@ -53,13 +53,15 @@ export async function prepareRun(
   const start = before?.start ?? (await findStartingWeights(config, access));
   const network = before?.network ?? networkOf(config, start, train.classes.length);
   const frozen = freezing(config, network);
+  const trained = start.checkpoint?.tensors.has("class_net.predict.conv_pw.weight") ?? false;
   const decided: DecidedConfig = {
     ...config,
     model: network.name,
     weights: start.name,
     output: config.output ?? path.join("runs", `${path.basename(train.root)}-${stamp(new Date())}`),
     learningRate:
-      config.learningRate ?? defaultLearningRate(config.optimizer, config.batchSize * config.accumulate),
+      config.learningRate ??
+      defaultLearningRate(config.optimizer, config.batchSize * config.accumulate, trained),
     imageSize: [...network.imageSize],
     gradient: {
       ...config.gradient,

@@ -34,6 +34,8 @@ export interface TrainingOptions {
   readonly gradient?: GradientOptions;
   readonly loss?: LossOptions;
   readonly learningRate: number | Schedule;
+  /** A parameter's own share of the learning rate, by its name; default 1. */
+  readonly rateOf?: (name: string) => number;
   /** Decay of the moving average of the weights, reached by warming up; `false` for none; default 0.9998. */
   readonly averageDecay?: number | false;
 }
@@ -131,7 +133,7 @@ export async function createTrainingStep(
     loss: options.loss ?? {},
   });
   const layout = new FlatLayout(training.trained.map((p) => ({ name: nameOf(p)!, shape: staticShape(p) })));
-  const update = updateGraph(layout, optimiser, options.gradient ?? {}, decay !== false);
+  const update = updateGraph(layout, optimiser, options.gradient ?? {}, decay !== false, options.rateOf);
   const moving = new Set(layout.names);
   const still = new Map<string, Tensor>();
   for (const p of training.parameters) {

@@ -113,6 +113,18 @@ describe("a training step", () => {
     expect(step.trained).not.toContain("backbone.conv_stem.weight");
   });
 
+  it("moves parameters by their own shares of the learning rate", async () => {
+    const rateOf = (name: string): number => (name.startsWith("backbone.") ? 0.25 : 1);
+    const [even, own] = [await start({ learningRate: 1 }), await start({ learningRate: 1, rateOf })];
+    await even.run(batch(1));
+    await own.run(batch(1));
+    const move = (step: TrainingStep, name: string): number =>
+      Number(step.parameters().get(name)!.data[0]) - Number(weights.get(name)!.data[0]);
+    const [head, stem] = ["class_net.predict.conv_pw.bias", "backbone.conv_stem.weight"];
+    expect(move(own, head)).toBe(move(even, head));
+    expect(move(own, stem) / move(even, stem)).toBeCloseTo(0.25, 2);
+  });
+
   it("decays kernels only", async () => {
     const empty: TrainingBatch = {
       ...batch(1),
