@@ -156,11 +156,11 @@ describe("a picture's address", () => {
     expect([code, stderr]).toEqual([130, "error: interrupted\n"]);
   });
 
-  it("of weights is fetched once, by two at the same time, into a cache folder that is made", async () => {
+  it("of weights is fetched into a cache folder that is made, and taken from there the next time", async () => {
     const urls = path.join(folder, "cache", "urls");
     const run = () =>
       detect(`${base}/good.jpg`, "--weights", `${base}/good.jpg`, "--cache-dir", path.join(folder, "cache"));
-    for (const { code, stderr } of await Promise.all([run(), run()])) {
+    for (const { code, stderr } of [await run(), await run()]) {
       expect(code).toBe(3); // a picture is no weight file, but it came
       expect(stderr).toMatch(/this is no weight file of a known format/);
     }

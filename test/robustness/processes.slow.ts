@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -133,6 +135,39 @@ describe("two runs at once", () => {
     expect(await expectWhole(out)).toBe(200);
     expect(halves(out)).toEqual([]);
     expect(readFileSync(path.join(out, "all.csv"), "utf8")).toMatch(/^source,.*\r\n/);
+  });
+});
+
+describe("two runs with one empty cache", () => {
+  it("fetch the weights once, and both detect with them", async () => {
+    const weights = readFileSync(
+      fileURLToPath(new URL("../../weights/lite0-everyday.safetensors", import.meta.url)),
+    );
+    let requests = 0;
+    const server = createServer((_, response) => {
+      requests++;
+      response.write(weights.subarray(0, 1000));
+      setTimeout(() => response.end(weights.subarray(1000)), 4000); // while the other one starts
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/w.safetensors`;
+    const args = [
+      "detect",
+      path.join(pictures, "0.jpg"),
+      ...quick,
+      "--no-draw",
+      "--weights",
+      url,
+      "--cache-dir",
+      path.join(folder, "cache"),
+    ];
+    const runs = [start(args), start(args)];
+    for (const run of runs) expect([await run.ended, run.output.stderr]).toEqual([0, ""]);
+    server.close();
+    expect(requests).toBe(1);
+    expect(readdirSync(path.join(folder, "cache", "urls"))).toEqual([
+      expect.stringMatching(/^[0-9a-f]{16}-w\.safetensors$/),
+    ]);
   });
 });
 
