@@ -2,10 +2,11 @@
  * Our networks against other runtimes, in turns in one run, batch 1:
  *
  *     npx tsx --conditions=source bench/inference.ts [--threads 2] [--rounds 30] [--models d0,d2,lite0]
- *         [--peers FOLDER] [--python FILE]
+ *         [--peers FOLDER] [--python FILE] [--profile PREFIX]
  *
  * FOLDER holds effdet's exports (`python bench/peers/export_effdet.py FOLDER`); `--python` names an interpreter that has
- * `bench/peers/requirements.txt`. Without them only ours is measured.
+ * `bench/peers/requirements.txt`. Without them only ours is measured. With `--profile` ONNX Runtime writes profiles of ours and of
+ * effdet's export (PREFIX-ours…json, PREFIX-effdet…json) for bench/profile.ts, and times are not to be trusted.
  */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -27,6 +28,7 @@ const { values: options } = parseArgs({
     models: { type: "string", default: "d0,d2,lite0" },
     peers: { type: "string" },
     python: { type: "string" },
+    profile: { type: "string" },
   },
 });
 const threads = Number(options.threads);
@@ -34,6 +36,7 @@ const python = options.python === undefined ? undefined : await pythonPeer(optio
 
 for (const name of options.models.split(",") as RuleVariant[]) {
   const contenders = new Map<string, () => Promise<number>>();
+  const closing: (() => Promise<void>)[] = [];
   const config = modelConfig(name);
   const model = buildModel(config);
   const weights = new Map(
@@ -45,7 +48,10 @@ for (const name of options.models.split(",") as RuleVariant[]) {
     [1, 3, h, w],
   );
 
-  const ours = await nodeRuntime.compile(forInference(model.graph, weights), { threads });
+  const ours = await nodeRuntime.compile(forInference(model.graph, weights), {
+    threads,
+    ...(options.profile !== undefined && { profile: `${options.profile}-ours` }),
+  });
   contenders.set("efficientdet", () => timed(() => ours.run({ image })));
 
   const peerFile = `${options.peers}/effdet-${name}.onnx`;
@@ -55,9 +61,14 @@ for (const name of options.models.split(",") as RuleVariant[]) {
       intraOpNumThreads: threads,
       graphOptimizationLevel: "all",
       logSeverityLevel: 3,
+      ...(options.profile !== undefined && {
+        enableProfiling: true,
+        profileFilePrefix: `${options.profile}-effdet`,
+      }),
     });
     const feed = { [session.inputNames[0]!]: new ort.Tensor("float32", image.data, image.shape) };
     contenders.set("ONNX Runtime on effdet's export", () => timed(() => session.run(feed)));
+    closing.push(() => session.release());
   }
   if (python)
     for (const engine of ["torch-channels-last", "torch", "openvino"])
@@ -73,6 +84,7 @@ for (const name of options.models.split(",") as RuleVariant[]) {
     )}\n`,
   );
   await ours.dispose();
+  for (const close of closing) await close(); // which writes profiles
 }
 python?.end();
 

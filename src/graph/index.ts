@@ -17,6 +17,7 @@ export * from "./ops/movement.ts";
 export * from "./ops/normalisation.ts";
 export * from "./ops/pooling.ts";
 export * from "./ops/pooling-gradients.ts";
+export * from "./ops/quantisation.ts";
 export * from "./ops/reduction.ts";
 export * from "./ops/resize.ts";
 export * from "./ops/selection.ts";

@@ -71,6 +71,8 @@ class Emitter {
   readonly #kernels = new Set<Tensor>();
   readonly #computed = new Map<string, string[]>();
   readonly #renamed = new Map<string, string>();
+  /** Of ours, which the nodes belong to that are written now. */
+  #operation = "";
   /** Names that users gave, which no node or constant may take. */
   readonly #given = new Set<string>();
   #next = 0;
@@ -105,6 +107,7 @@ class Emitter {
           this.#node(operator, names, count, attributes, domain),
         constant: (tensor) => this.#constant(tensor),
       };
+      this.#operation = node.op.name;
       const names = [node.op.emit(context)].flat();
       node.outputs.forEach((value, i) => {
         this.#names.set(value, names[i]!);
@@ -213,7 +216,7 @@ class Emitter {
     this.#nodes.push({
       opType: operator,
       domain,
-      name: `${operator}_${id}`,
+      name: `${this.#operation}/${operator}_${id}`, // profiles are read by it
       input: [...inputs],
       output,
       attribute,

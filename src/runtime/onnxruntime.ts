@@ -89,6 +89,7 @@ export async function openSession(
     extra: {
       session: {
         set_denormal_as_zero: "1",
+        ...(options.restAfterRun ? { force_spinning_stop: "1" } : {}),
         ...(options.threads === 1 ? {} : { intra_op: { allow_spinning: "1" } }),
       },
     },

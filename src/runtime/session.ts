@@ -25,6 +25,11 @@ export interface RuntimeOptions {
   readonly optimise?: boolean;
   /** Whether the engine lays out the memory of a run in one piece, from the second run on; it keeps that of the first too. Default true. */
   readonly planMemory?: boolean;
+  /**
+   * Whether the engine's threads sleep as soon as a run ends. Else they wait for the next one for some milliseconds, which
+   * it begins sooner by, and take cores from what is done in between. Default false.
+   */
+  readonly restAfterRun?: boolean;
   /** Where the engine writes its profile (JSON, Chrome's trace format); default: nowhere. */
   readonly profile?: string;
 }

@@ -3,6 +3,9 @@ import { elementCount, tensor, type Shape, type Tensor } from "../tensor/index.t
 /** Elements of a row. Every variable starts on a row of its own; the rest of its last row stays zero. */
 export const rowLength = 256;
 
+/** Rows that are taken together: half a megabyte, so that what is computed of them stays in the processor's cache. */
+export const chunkRows = 512;
+
 /**
  * Where many variables lie in one array: each in rows of its own, so that one operation reaches all of them, and what
  * belongs to a variable (a norm, whether it decays) is one number a row.
@@ -12,7 +15,7 @@ export class FlatLayout {
   readonly shapes: readonly Shape[];
   /** First row of each variable. */
   readonly firstRows: readonly number[];
-  /** Rows in all. */
+  /** Rows in all: whole chunks; what no variable needs stays zero. */
   readonly rows: number;
 
   constructor(variables: readonly { readonly name: string; readonly shape: Shape }[]) {
@@ -24,7 +27,7 @@ export class FlatLayout {
       rows += Math.ceil(elementCount(shape) / rowLength);
       return first;
     });
-    this.rows = rows;
+    this.rows = Math.ceil(rows / chunkRows) * chunkRows;
   }
 
   /** An array of zeros for all variables, `[rows, rowLength]`. */
@@ -43,10 +46,21 @@ export class FlatLayout {
     );
   }
 
-  /** For each row the index of its variable. */
-  rowVariables(): number[] {
-    return this.shapes.flatMap((shape, i) =>
-      new Array<number>(Math.ceil(elementCount(shape) / rowLength)).fill(i),
+  /** An array cut into its chunks, over the same memory; `columns`: its elements a row. */
+  chunks(flat: Tensor<"float32">, columns = rowLength): Tensor<"float32">[] {
+    const size = chunkRows * columns;
+    return Array.from({ length: this.rows / chunkRows }, (_, i) =>
+      tensor("float32", [chunkRows, columns], flat.data.subarray(i * size, (i + 1) * size)),
     );
+  }
+
+  /** A number for each variable as one for each of its rows, `[rows, 1]`; 0 for rows of no variable. */
+  perRow(value: (variable: number) => number): Tensor<"float32"> {
+    const data = new Float32Array(this.rows);
+    this.shapes.forEach((shape, i) => {
+      const first = this.firstRows[i]!;
+      data.fill(value(i), first, first + Math.ceil(elementCount(shape) / rowLength));
+    });
+    return tensor("float32", [this.rows, 1], data);
   }
 }

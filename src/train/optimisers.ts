@@ -1,8 +1,17 @@
 import {
-  add, constant, div, dot, gather, input, maximum, mul, pow, reduceSum, reshape, scatterAdd, sqrt, sub, zerosOf, type Graph, type Value,
-} from "../graph/index.ts"; // prettier-ignore
-import { float32, int64 } from "../tensor/index.ts";
-import { rowLength, type FlatLayout } from "./flat.ts";
+  add,
+  div,
+  dot,
+  input,
+  mul,
+  pow,
+  reshape,
+  sqrt,
+  sub,
+  type Graph,
+  type Value,
+} from "../graph/index.ts";
+import { chunkRows, rowLength } from "./flat.ts";
 
 /** How weights follow from gradients. */
 export type OptimiserOptions =
@@ -36,110 +45,96 @@ export function optimiserState(options: OptimiserOptions): readonly string[] {
   return options.kind === "sgd" ? ["velocity"] : ["mean", "square"];
 }
 
-/** The numbers that change from step to step: inputs without dimensions of {@link updateGraph}. */
-export interface StepNumbers {
-  readonly learningRate: number;
-  /** Steps before this one. */
-  readonly step: number;
-  /** What the moving average keeps; 1 where there is none. */
-  readonly averageDecay: number;
+const scalarInput = (name: string): Value => input(name, "float32", []);
+const rows = (name: string, columns: number): Value => input(name, "float32", [chunkRows, columns]);
+
+/** What the optimiser is shown of a chunk: the gradient, with the weights' decay added but for AdamW. */
+function slopeOf(options: OptimiserOptions): { gradient: Value; weights: Value; decay: Value; slope: Value } {
+  const [gradient, weights, decay] = [
+    rows("gradient", rowLength),
+    rows("weights", rowLength),
+    rows("decay", 1),
+  ];
+  const slope = options.kind === "adamw" ? gradient : add(gradient, mul(weights, decay));
+  return { gradient, weights, decay, slope };
 }
 
-const scalarInput = (name: string): Value => input(name, "float32", []);
+/**
+ * The sums of squares by which gradients are clipped, of a chunk of `chunkRows` rows.
+ *
+ * Inputs `gradient`, `weights` `[rows, rowLength]` and `decay` `[rows, 1]` (not for AdamW); output `squares` `[rows]`.
+ */
+export function squaresGraph(options: OptimiserOptions): Graph {
+  const { gradient, weights, decay, slope } = slopeOf(options);
+  return {
+    inputs: options.kind === "adamw" ? [gradient] : [gradient, weights, decay],
+    outputs: { squares: reshape(dot(slope, slope, [1]), [chunkRows]) },
+  };
+}
 
 /**
- * From gradients to new weights, for all variables at once.
+ * From gradients to new weights, for a chunk of `chunkRows` rows of them.
  *
  * Inputs, `[rows, rowLength]`: `weights`, each of {@link optimiserState}, `average` if `averaged`, and `gradient`;
- * `learningRate`, `averageDecay`, `step` without dimensions. Outputs: `next/…` of the
- * first three, and `norm`, the norm of all gradients together before they are clipped (no dimensions).
+ * `[rows, 1]`: `decay`, `factor` (what clipping leaves of the gradient) and `rate` (the variable's learning rate);
+ * without dimensions: `averageDecay`, and `step` for Adam. Outputs: `next/…` of the first three.
  *
  * The order is automl's (spec B1): decay is added to the gradient (AdamW: applied to the weight instead), each
  * variable's gradient is clipped, then all of them; velocity `v = μ v + g`, weight `w − lr · v`.
- *
- * @param rateOf a variable's own share of the learning rate, by its name; default 1
  */
-export function updateGraph(
-  layout: FlatLayout,
-  options: OptimiserOptions,
-  gradient: GradientOptions,
-  averaged: boolean,
-  rateOf: (name: string) => number = () => 1,
-): Graph {
-  const { weightDecay = 4e-5, clipVariable = 10, clipGlobal = 10 } = gradient;
-  const array = (name: string): Value => input(name, "float32", [layout.rows, rowLength]);
-  const perRow = (values: readonly number[]): Value => constant(float32(values, [layout.rows, 1]));
-  const weights = array("weights");
-  const gradientOfLoss = array("gradient");
-  const state = optimiserState(options).map(array);
-  const average = array("average");
-  const [learningRate, averageDecay, step] = ["learningRate", "averageDecay", "step"].map(scalarInput) as [
-    Value,
-    Value,
-    Value,
-  ];
-
-  const decays = layout
-    .rowVariables()
-    .map((variable) => (layout.shapes[variable]!.length === 4 ? weightDecay : 0));
-  const decayed = weightDecay === 0 ? undefined : mul(weights, perRow(decays));
-  const slope = decayed && options.kind !== "adamw" ? add(gradientOfLoss, decayed) : gradientOfLoss;
-  const { factor, norm } = clipping(slope, layout, clipVariable, clipGlobal);
-  const clipped = mul(slope, factor);
-
-  const { change, state: after } = rules[options.kind === "sgd" ? "sgd" : "adam"](
-    clipped,
-    state,
-    options,
-    step,
-  );
-  const wanted = decayed && options.kind === "adamw" ? add(change, decayed) : change;
-  const rates = layout.rowVariables().map((variable) => rateOf(layout.names[variable]!));
-  const rate = rates.every((own) => own === 1) ? learningRate : mul(perRow(rates), learningRate);
+export function updateGraph(options: OptimiserOptions, averaged: boolean): Graph {
+  const { gradient, weights, decay, slope } = slopeOf(options);
+  const [factor, rate] = [rows("factor", 1), rows("rate", 1)];
+  const state = optimiserState(options).map((name) => rows(name, rowLength));
+  const average = rows("average", rowLength);
+  const [averageDecay, step] = [scalarInput("averageDecay"), scalarInput("step")];
+  const rule = rules[options.kind === "sgd" ? "sgd" : "adam"];
+  const { change, state: after } = rule(mul(slope, factor), state, options, step);
+  const wanted = options.kind === "adamw" ? add(change, mul(weights, decay)) : change;
   const moved = sub(weights, mul(wanted, rate));
   const follow = add(average, mul(sub(moved, average), sub(1, averageDecay)));
   return {
     inputs: [
       weights,
       ...state,
-      ...(averaged ? [average] : []),
-      gradientOfLoss,
-      learningRate,
-      ...(averaged ? [averageDecay] : []),
+      ...(averaged ? [average, averageDecay] : []),
+      gradient,
+      decay,
+      factor,
+      rate,
       ...(options.kind === "sgd" ? [] : [step]),
     ],
     outputs: {
       "next/weights": moved,
       ...Object.fromEntries(optimiserState(options).map((name, i) => [`next/${name}`, after[i]!])),
       ...(averaged ? { "next/average": follow } : {}),
-      norm,
     },
   };
 }
 
-/** What every row is multiplied by, `[rows, 1]`, and the norm of all before that. */
-function clipping(
-  slope: Value,
-  layout: FlatLayout,
-  clipVariable: number,
-  clipGlobal: number,
-): { factor: Value; norm: Value } {
-  const rowVariable = constant(int64(layout.rowVariables()));
-  const rowSquares = reshape(dot(slope, slope, [1]), [layout.rows]);
-  const squares = scatterAdd(
-    zerosOf([layout.names.length]),
-    reshape(rowVariable, [layout.rows, 1]),
-    rowSquares,
+/**
+ * What clipping leaves of each variable's gradient: its own norm is held to `clipVariable`, then that of all together to
+ * `clipGlobal`.
+ *
+ * @param squares the sum of squares of each variable's gradient
+ * @returns a factor for each variable, and the norm of all before clipping
+ */
+export function clipping(
+  squares: ArrayLike<number>,
+  { clipVariable = 10, clipGlobal = 10 }: GradientOptions,
+): { factors: Float64Array; norm: number } {
+  const own = Float64Array.from(
+    squares,
+    (square) => clipVariable / Math.max(Math.sqrt(square), clipVariable),
   );
-  const all = (x: Value): Value => sqrt(reshape(reduceSum(x, [0]), []));
-  const own = Number.isFinite(clipVariable)
-    ? div(clipVariable, maximum(sqrt(squares), clipVariable))
-    : undefined;
-  const after = all(own ? mul(squares, mul(own, own)) : squares);
-  const together = Number.isFinite(clipGlobal) ? div(clipGlobal, maximum(after, clipGlobal)) : undefined;
-  const ones = constant(float32(new Float32Array(layout.names.length).fill(1)));
-  const factors = mul(own ?? ones, together ?? 1);
-  return { factor: reshape(gather(factors, rowVariable, 0), [layout.rows, 1]), norm: all(squares) };
+  if (clipVariable === Infinity) own.fill(1);
+  let [before, after] = [0, 0];
+  own.forEach((factor, i) => {
+    before += squares[i]!;
+    after += squares[i]! * factor ** 2;
+  });
+  const together = clipGlobal === Infinity ? 1 : clipGlobal / Math.max(Math.sqrt(after), clipGlobal);
+  return { factors: own.map((factor) => factor * together), norm: Math.sqrt(before) };
 }
 
 type Rule = (

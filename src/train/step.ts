@@ -6,10 +6,11 @@ import type { Runtime, RuntimeOptions, Session } from "../runtime/session.ts";
 import { elementCount, float32, tensor, zeros, type Tensor } from "../tensor/index.ts";
 import { FlatLayout } from "./flat.ts";
 import type { LossOptions } from "./losses.ts";
-import { optimiserState, updateGraph, type GradientOptions, type OptimiserOptions } from "./optimisers.ts";
+import { optimiserState, type GradientOptions, type OptimiserOptions } from "./optimisers.ts";
 import { averageDecay, type Schedule } from "./schedules.ts";
 import { targetFeeds } from "./targets.ts";
 import { featureShapes, trainingGraph, type NetworkInput, type TrainingGraph } from "./training-graph.ts";
+import { Update, type Arrays } from "./update.ts";
 
 /** How a network is trained, one step at a time. */
 export interface TrainingOptions {
@@ -96,7 +97,7 @@ export interface TrainingStep {
  * Compiles a network, its losses, their gradients and the optimiser.
  *
  * Two graphs: one makes gradients of some pictures, the other new weights of all gradients. Weights, optimiser state
- * and averages lie in one array each; the first graph reads and writes pieces of them, the second the whole, into a
+ * and averages lie in one array each; the first graph reads and writes the variables in them, the second chunks, into a
  * second set of arrays, which then takes the place of the first (unless something is not finite).
  *
  * @param initial every parameter of the network and its running statistics, by name; not changed
@@ -133,7 +134,6 @@ export async function createTrainingStep(
     loss: options.loss ?? {},
   });
   const layout = new FlatLayout(training.trained.map((p) => ({ name: nameOf(p)!, shape: staticShape(p) })));
-  const update = updateGraph(layout, optimiser, options.gradient ?? {}, decay !== false, options.rateOf);
   const moving = new Set(layout.names);
   const still = new Map<string, Tensor>();
   for (const p of training.parameters) {
@@ -147,16 +147,28 @@ export async function createTrainingStep(
     if (!moving.has(name))
       still.set(name, tensor("float32", staticShape(p), Float32Array.from(given.data as Float32Array)));
   }
-  const compile = (graph: Graph): Promise<Session> =>
-    options.runtime.compile(graph, { optimise: false, planMemory: false, ...options.runtimeOptions });
+  const runtimeOptions = {
+    optimise: false,
+    planMemory: false,
+    restAfterRun: true,
+    ...options.runtimeOptions,
+  };
+  const compile = (graph: Graph): Promise<Session> => options.runtime.compile(graph, runtimeOptions);
   const sessions = {
     slopes: await compile(training.graph),
-    update: await compile(update),
     ...(training.before && { before: await compile(training.before) }),
     ...(training.after && { after: await compile(training.after) }),
   };
+  const { gradient = {}, rateOf = () => 1 } = options;
+  const update = await Update.create(
+    layout,
+    { optimiser, gradient, averaged: decay !== false, rateOf },
+    options.runtime,
+    { ...runtimeOptions, threads: 1 }, // a chunk is too little for more
+  );
   return new FlatTrainingStep(config, options, {
     layout,
+    update,
     parts,
     pictures,
     decay,
@@ -170,6 +182,7 @@ export async function createTrainingStep(
 
 interface Prepared {
   readonly layout: FlatLayout;
+  readonly update: Update;
   readonly parts: number;
   readonly pictures: number;
   readonly decay: number | false;
@@ -177,7 +190,6 @@ interface Prepared {
   readonly training: TrainingGraph;
   readonly sessions: {
     readonly slopes: Session;
-    readonly update: Session;
     readonly before?: Session;
     readonly after?: Session;
   };
@@ -185,9 +197,6 @@ interface Prepared {
   readonly still: Map<string, Tensor>;
   readonly initial: ReadonlyMap<string, Tensor>;
 }
-
-/** The arrays that a step reads, or writes. */
-type Arrays = Readonly<Record<string, Tensor<"float32">>>;
 
 class FlatTrainingStep implements TrainingStep {
   readonly depthChances: number;
@@ -292,7 +301,10 @@ class FlatTrainingStep implements TrainingStep {
       learningRate,
     };
     if (!Number.isFinite(sums.loss)) return { ...told, gradientNorm: Number.NaN, finite: false };
-    const gradientNorm = await this.#update(learningRate);
+    const { decay, update } = this.#made;
+    const averaged = decay === false ? 1 : averageDecay(decay, step);
+    const numbers = { learningRate, step, averageDecay: averaged };
+    const gradientNorm = await update.run(this.#now, this.#next, this.#gradient, numbers);
     if (!Number.isFinite(gradientNorm)) return { ...told, gradientNorm, finite: false };
     [this.#now, this.#next] = [this.#next, this.#now];
     this.#followStatistics();
@@ -347,26 +359,6 @@ class FlatTrainingStep implements TrainingStep {
       await sessions.after.run({ ...weights, ...Object.fromEntries(slopes) }, Object.fromEntries(gradients));
     }
     return sums;
-  }
-
-  /** Writes the next weights and state; gives the norm of the gradients. */
-  async #update(learningRate: number): Promise<number> {
-    const { decay, sessions } = this.#made;
-    const norm = float32([0], []);
-    await sessions.update.run(
-      {
-        ...this.#now,
-        gradient: this.#gradient,
-        learningRate: float32([learningRate], []),
-        averageDecay: float32([decay === false ? 1 : averageDecay(decay, this.#step)], []),
-        step: float32([this.#step], []),
-      },
-      {
-        ...Object.fromEntries(Object.entries(this.#next).map(([name, array]) => [`next/${name}`, array])),
-        norm,
-      },
-    );
-    return norm.data[0]!;
   }
 
   /** Moves the running statistics towards those of each part of the batch, and their averages after them. */
@@ -433,7 +425,9 @@ class FlatTrainingStep implements TrainingStep {
   }
 
   async dispose(): Promise<void> {
-    await Promise.all(Object.values(this.#made.sessions).map((session) => session.dispose()));
+    await Promise.all(
+      [...Object.values(this.#made.sessions), this.#made.update].map((session) => session.dispose()),
+    );
   }
 }
 

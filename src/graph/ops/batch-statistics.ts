@@ -2,7 +2,7 @@ import { allocate, float32, int64, tensor, type Tensor } from "../../tensor/inde
 import { full } from "../cotangents.ts";
 import type { Type, Value } from "../ir.ts";
 import { applyAll, defineOp, mismatch, type EmitContext } from "../op.ts";
-import { rowDots } from "./blocked.ts";
+import { channelLine, rowDots } from "./blocked.ts";
 
 /*
  * Batch normalisation by the statistics of the batch itself, forward and backward. Both are written as one reading
@@ -148,6 +148,8 @@ export const batchNormTrainingGradientOp = defineOp<{ epsilon: number }>("batchN
     const a = op("Mul", gamma, scale);
     const b = op("Mul", op("Mul", op("Mul", a, scale), dGamma), scalar(-1 / count));
     const shift = op("Sub", op("Mul", op("Mul", a, dBeta), scalar(-1 / count)), op("Mul", b, mean));
+    const line = channelLine(e, [dy, x], [a, b, shift], shape);
+    if (line !== undefined) return [line, dGamma, dBeta];
     const per = (v: string): string => e.node("Reshape", [v, e.constant(int64([1, c, 1, 1]))]);
     const zero = e.constant(float32(new Float32Array(c)));
     const one = e.constant(float32(new Float32Array(c).fill(1)));

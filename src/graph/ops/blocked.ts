@@ -99,6 +99,45 @@ export function rowDots(
   return { sums: e.node("Reshape", [sums, ints(rows, cuts * block)]), lanes: cuts * block };
 }
 
+/**
+ * `a[c] · x + b[c] · y + shift[c]` of maps `[N, C, h, w]` by vectors `[C]`, in two passes on all threads: a depthwise
+ * convolution of one place each, for which, as for {@link rowDots}, memory's order serves as one in blocks.
+ * `undefined` where that does not fit, or is not worth its preparations.
+ */
+export function channelLine(
+  e: EmitContext,
+  [x, y]: readonly [string, string],
+  [a, b, shift]: readonly [string, string, string],
+  shape: readonly number[],
+): string | undefined {
+  const [n, c, h, w] = shape as [number, number, number, number];
+  const block = e.channelBlock;
+  if (block === 0 || (h * w) % block !== 0 || e.types[0]!.dtype !== "float32") return undefined;
+  if (n * c * h * w < 1 << 16) return undefined;
+  const ints = (...values: number[]): string => e.constant(int64(values));
+  const channels = n * c * block;
+  const repeated = (vector: string, ...dims: number[]): string => {
+    const column = e.node("Reshape", [vector, ints(1, c, 1)]);
+    return e.node("Reshape", [e.node("Expand", [column, ints(n, c, block)]), ints(...dims)]);
+  };
+  const rows = (map: string): string => e.node("Reshape", [map, ints(1, channels, 1, (h * w) / block)]);
+  const attributes = {
+    kernel_shape: { ints: [1, 1] },
+    strides: { ints: [1, 1] },
+    dilations: { ints: [1, 1] },
+    pads: { ints: [0, 0, 0, 0] },
+    group: { int: channels },
+  };
+  const first = e.node(
+    "Conv",
+    [rows(y), repeated(b, channels, 1, 1, 1), repeated(shift, channels)],
+    attributes,
+    domain,
+  );
+  const sum = e.node("Conv", [rows(x), repeated(a, channels, 1, 1, 1), "", first], attributes, domain);
+  return e.node("Reshape", [sum, ints(...shape)]);
+}
+
 /** Only reorders: the runtime looks at what comes out to learn the size of a block. No part of any graph. */
 const probeOp = defineOp("blockedProbe", {
   infer: ([x]) => x!,

@@ -35,6 +35,11 @@ export interface ConformanceCase {
 
 const f = (shape: Shape, draw: Draw = "normal"): CaseInput => ({ dtype: "float32", shape, draw });
 const whole = (shape: Shape, draw: Draw): CaseInput => ({ dtype: "int64", shape, draw });
+const byte = (dtype: "uint8" | "int8" | "int32", shape: Shape, draw: Draw): CaseInput => ({
+  dtype,
+  shape,
+  draw,
+});
 const of = (
   inputs: readonly CaseInput[],
   attributes: Attributes = {},
@@ -385,6 +390,11 @@ export const conformanceCases: Readonly<Record<string, readonly ConformanceCase[
     of([f([2], [0, 6]), f([2])], {}, { noGradientCheck: "at the kinks" }),
     ...batches((n) => of([f([n, 2, 3, 3]), f([n, 2, 3, 3])])),
   ],
+  reluGradient: [
+    of([f([9], [-3, -0.1, 0.1, 3, 5.9, 6.1, 7, -9, 60]), f([9])]),
+    of([f([3], [0, 1e-29, -1e-29]), f([3])], {}, { noGradientCheck: "at the kink" }),
+    ...batches((n) => of([f([n, 2, 3, 3]), f([n, 2, 3, 3])])),
+  ],
   batchNormTraining: [
     ...[1, 3].map((n) => of([f([n, 3, 4, 5]), f([3]), f([3])], { epsilon: 1e-3 }, { tolerance: 1e-4 })),
     of(
@@ -395,9 +405,14 @@ export const conformanceCases: Readonly<Record<string, readonly ConformanceCase[
     of([f([2, 3, 4, 4]), f([3]), f([3])], { epsilon: 1e-3 }, { tolerance: 1e-4 }),
     of([f([1, 1, 2, 3], [5, 5, 5, 5, 5, 5]), f([1]), f([1])], { epsilon: 1e-3 }, { tolerance: 1e-4 }),
   ],
-  batchNormTrainingGradient: [1, 3].map((n) =>
+  // The last map is large enough to be taken in blocks.
+  batchNormTrainingGradient: [
+    [1, 3, 4, 5],
+    [3, 3, 4, 5],
+    [2, 16, 48, 48],
+  ].map((map) =>
     of(
-      [f([n, 3, 4, 5]), f([n, 3, 4, 5]), f([3]), f([3]), f([3], "positive")],
+      [f(map), f(map), f([map[1]!]), f([map[1]!]), f([map[1]!], "positive")],
       { epsilon: 1e-3 },
       { tolerance: 1e-4 },
     ),
@@ -458,6 +473,32 @@ export const conformanceCases: Readonly<Record<string, readonly ConformanceCase[
   blockedMean: [of([f([2, 16, 2, 3])], { block: 8 }, inBlocks)],
   blockedScale: [of([f([2, 16, 2, 3]), f([2, 16, 1, 1])], { block: 8 }, inBlocks)],
   scaledFilter: [of([f([16, 24, 1, 1]), f([1, 24, 1, 1])], { block: 8 }, inBlocks)],
+  quantise: [
+    of([f([2, 3, 4]), f([], [0.05]), byte("uint8", [], [117])], { axis: -1 }),
+    of(
+      [
+        f([12], [-99, -2.5, -1.5, -0.5, 0, 0.5, 1.5, 2.5, 126.5, 127.5, 254.5, 999]),
+        f([], [1]),
+        byte("uint8", [], [2]),
+      ],
+      { axis: -1 },
+    ),
+    of([f([4, 3, 2, 2]), f([4], [0.1, 0.03, 1, 0.007]), byte("int8", [4], [0, 0, 0, 0])], { axis: 0 }),
+    of([f([0, 3]), f([], [1]), byte("uint8", [], [0])], { axis: -1 }),
+  ],
+  dequantise: [
+    of([byte("uint8", [2, 3, 4], "pixels"), f([], [0.05]), byte("uint8", [], [117])], { axis: -1 }),
+    of(
+      [byte("int8", [3, 2], [-128, -64, -1, 0, 1, 127]), f([3], [0.1, 0.5, 2]), byte("int8", [3], [0, 0, 0])],
+      { axis: 0 },
+    ),
+    of([byte("int32", [3], [-70000, 0, 123456]), f([3], [0.001, 0.5, 2]), byte("int32", [3], [0, 0, 0])], {
+      axis: 0,
+    }),
+    of([byte("int8", [3, 2], [-128, -64, -1, 0, 1, 127]), f([3], [0.1, 0.5, 2])], { axis: 0 }),
+    of([byte("uint8", [2, 3], "pixels"), f([], [0.3])], { axis: -1 }),
+    of([byte("uint8", [0, 3], []), f([], [1]), byte("uint8", [], [0])], { axis: -1 }),
+  ],
   shapeOf: [of([f([2, 3, 4])]), of([f([])]), of([f([0, 5])])],
 };
 

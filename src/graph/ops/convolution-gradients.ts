@@ -2,6 +2,7 @@ import { allocate, elementCount, int64, tensor, type Shape } from "../../tensor/
 import { full } from "../cotangents.ts";
 import { staticShape, type Dim, type Value } from "../ir.ts";
 import { apply, defineOp, mismatch, type EmitContext } from "../op.ts";
+import { fromNumbers } from "./broadcast.ts";
 import { blockedDepthwise, blockedKernel, fitsBlocks, intoBlocks, outOfBlocks } from "./blocked.ts";
 import {
   conv2d,
@@ -291,8 +292,7 @@ function emitKernelGradient(e: EmitContext<KernelGradientAttributes>): string {
       e.dialect === "onnxruntime" && e.types[0]!.dtype === "float32"
         ? e.node("FusedMatMul", [rows, columns], { transB: { int: 1 } }, "com.microsoft")
         : e.node("MatMul", [rows, e.node("Transpose", [columns], { perm: { ints: [0, 2, 1] } })]);
-    const sum = n === 1 ? product : e.node("ReduceSum", [product, ints(0)], { keepdims: { int: 0 } });
-    return e.node("Reshape", [sum, ints(o, c, 1, 1)]);
+    return perPicture(e, product, n, [o, c, 1, 1]);
   }
   // A convolution again, of the input by the cotangent: pictures and channels change places, stride and dilation too.
   // For depthwise convolutions every plane of every picture is a group, and the pictures are added up at the end.
@@ -339,14 +339,13 @@ function emitKernelGradient(e: EmitContext<KernelGradientAttributes>): string {
   return e.node("Transpose", [turned], { perm: { ints: [1, 0, 2, 3] } });
 }
 
-/** `[1, n · c, kh, kw]`, kernel by kernel of each picture, added up over the pictures. */
+/** Kernel by kernel of each picture, added up over the pictures: by a product with ones, which is ten times as fast as ReduceSum here. */
 function perPicture(e: EmitContext, each: string, n: number, shape: Four): string {
-  if (n === 1) return e.node("Reshape", [each, e.constant(int64(shape))]);
-  const byPicture = e.node("Reshape", [each, e.constant(int64([n, elementCount(shape)]))]);
-  return e.node("Reshape", [
-    e.node("ReduceSum", [byPicture, e.constant(int64([0]))], { keepdims: { int: 0 } }),
-    e.constant(int64(shape)),
-  ]);
+  const ints = (...values: number[]): string => e.constant(int64(values));
+  if (n === 1) return e.node("Reshape", [each, ints(...shape)]);
+  const byPicture = e.node("Reshape", [each, ints(n, elementCount(shape))]);
+  const ones = e.constant(fromNumbers(e.types[0]!.dtype, [1, n], new Array<number>(n).fill(1)));
+  return e.node("Reshape", [e.node("MatMul", [ones, byPicture]), ints(...shape)]);
 }
 
 /** Without the rows and columns at the end that the convolution's windows never reached. */

@@ -10,7 +10,7 @@ import {
   type Op,
 } from "../op.ts";
 import { elementCount, float32, tensor, type DType } from "../../tensor/index.ts";
-import { relu6Gradient, swishGradient } from "./activation-gradients.ts";
+import { relu6Gradient, reluGradient, swishGradient } from "./activation-gradients.ts";
 import { broadcastOffsets, broadcastShape, fromNumbers, toNumbers } from "./broadcast.ts";
 
 /** `dx` of `y = f(x)`, from `x`, `y` and `dy`. */
@@ -104,7 +104,7 @@ export const reluOp = unary(
   "relu",
   (x) => Math.max(x, 0),
   "Relu",
-  (_, y, dy) => where(greater(y, 0), dy, 0),
+  (_, y, dy) => reluGradient(y, dy),
   { monotone: true },
 );
 

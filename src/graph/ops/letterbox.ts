@@ -83,12 +83,14 @@ function emitLetterbox(e: EmitContext<LetterboxAttributes>): string[] {
     mode: { text: "linear" },
     coordinate_transformation_mode: { text: "half_pixel" },
   });
-  const weight = e.constant(float32(std.map((s) => 1 / s)));
-  const centred = e.node("Mul", [e.node("Sub", [resized, e.constant(float32(mean))]), weight]);
-  const channelsFirst = e.node("Transpose", [centred], { perm: { ints: [0, 3, 1, 2] } });
+  // Channels first before they are normalised: the engine is slow at operands that change from element to element.
+  const channelsFirst = e.node("Transpose", [resized], { perm: { ints: [0, 3, 1, 2] } });
+  const perChannel = (values: readonly number[]): string => e.constant(float32(values, [1, 3, 1, 1]));
+  const centred = e.node("Sub", [channelsFirst, perChannel(mean)]);
+  const normalised = e.node("Mul", [centred, perChannel(std.map((s) => 1 / s))]);
   const after = e.node("Sub", [ints(height, width), scaled]);
   const pads = e.node("Concat", [ints(0, 0, 0, 0, 0, 0), after], { axis: { int: 0 } });
-  const padded = e.node("Pad", [channelsFirst, pads, e.constant(float32([0], []))]);
+  const padded = e.node("Pad", [normalised, pads, e.constant(float32([0], []))]);
   // The engine cannot infer the padded size; this states it.
   const input = e.node("Reshape", [padded, ints(1, 3, height, width)]);
   return [input, e.node("Reciprocal", [scale])];

@@ -11,13 +11,14 @@ import * as movement from "./movement.ts";
 import * as normalisation from "./normalisation.ts";
 import * as poolingGradients from "./pooling-gradients.ts";
 import * as pooling from "./pooling.ts";
+import * as quantisation from "./quantisation.ts";
 import * as reduction from "./reduction.ts";
 import * as resize from "./resize.ts";
 import * as selection from "./selection.ts";
 
 const files = [
   activationGradients, batchStatistics, channelBlocks, convolution, convolutionGradients, elementwise, focal, letterbox, movement, normalisation, pooling,
-  poolingGradients, reduction, resize, selection,
+  poolingGradients, quantisation, reduction, resize, selection,
 ]; // prettier-ignore
 
 /** Every operation, by name. The set is closed: what is not here does not exist, and tests run over all of it. */

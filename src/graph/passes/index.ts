@@ -7,6 +7,13 @@ export { bindParameters } from "./bind.ts";
 export { blockLayout } from "./block-layout.ts";
 export { foldBatchNorm, foldConstants, foldFrozenBatchNorm } from "./fold.ts";
 export { hoist, type Hoisted } from "./hoist.ts";
+export {
+  beforeQuantisation,
+  quantiseGraph,
+  valuesToObserve,
+  type ObservedValue,
+  type QuantiseOptions,
+} from "./quantise.ts";
 export { rewrite } from "./rewrite.ts";
 
 /** The graph as it is run with fixed weights: parameters bound, constants computed, batch normalisation folded. */
