@@ -108,9 +108,12 @@ async function* networkInputs(
 ): AsyncGenerator<Record<string, Tensor>> {
   const image = input("image", "uint8", ["height", "width", 3]);
   const boxed = letterbox(image, { height, width, mean, std });
-  const session = await runtime.compile({ inputs: [image], outputs: { image: boxed.input } });
+  const session = await runtime.compile({ inputs: [image], outputs: { boxed: boxed.input } });
   try {
-    for await (const feed of pictureInputs(pictures)) yield session.run(feed);
+    for await (const feed of pictureInputs(pictures)) {
+      const { boxed: network } = await session.run(feed);
+      yield { image: network! };
+    }
   } finally {
     await session.dispose();
   }

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -72,6 +72,25 @@ describe("wrong usage", () => {
       2,
       "error: --output x.gif names no format that is written: end it in .jpg, .png or .webp\n",
     ]);
+  });
+
+  it.each([
+    [["--dtype", "int8"], "--dtype int8 needs pictures to find the ranges of values by"],
+    [["--calibration", "."], "--calibration goes with --dtype int8, not float32"],
+  ])("export %j is refused with exit code 2", async (args, message) => {
+    const { code, stderr } = await efficientdetInProcess(["export", "--to", "x.onnx", ...args], {
+      cwd: folder,
+    });
+    expect([code, stderr.slice(0, 7 + message.length)]).toEqual([2, `error: ${message}`]);
+  });
+
+  it("says so when a folder holds no picture to calibrate with", async () => {
+    mkdirSync(path.join(folder, "no-pictures"));
+    const args = ["export", "--to", "x.onnx", "--dtype", "int8", "--calibration", "no-pictures"];
+    const { code, stderr } = await efficientdetInProcess(args, { cwd: folder });
+    expect(code).toBe(3);
+    expect(stderr.trimEnd()).toMatch(/^error: [^\n]*no-pictures[^\n]*$/);
+    expect(existsSync(path.join(folder, "x.onnx"))).toBe(false);
   });
 
   it("never waits for a pipe or a device where a file is wanted", async () => {
