@@ -19,16 +19,17 @@ export const augmentationSchema = z.strictObject({
   verticalFlip: probability.default(0),
   /**
    * Each picture is scaled to fit `min` to `max` times the network's input, and cropped or padded. The paper takes 0.1 to
-   * 2 for 300 epochs; for 30 epochs a smaller range was better (arXiv v7, appendix: 0.5 to 1.5).
+   * 2 for 300 epochs. The fewer epochs, the less of it helps: in a dozen, 0.5 to 1.5 cost half the AP
+   * (docs/training-recipes.md).
    */
   scaleJitter: z
     .strictObject(range)
     .refine(...ordered)
-    .prefault({ min: 0.5, max: 1.5 }),
-  /** Changes of colour; see `ColourOptions`. */
+    .prefault({ min: 0.8, max: 1.25 }),
+  /** Changes of colour, of which the others decide how strong they are; see `ColourOptions`. */
   colour: z
     .strictObject({
-      probability: probability.default(0.8),
+      probability: probability.default(0),
       brightness: z.number().min(0).max(1).default(0.2),
       contrast: z.number().min(0).max(1).default(0.2),
       saturation: z.number().min(0).max(1).default(0.2),
@@ -79,14 +80,16 @@ export const augmentationPresets = {
   /** A mirror image and a little of everything. */
   light: {
     scaleJitter: { min: 0.8, max: 1.2 },
-    colour: { brightness: 0.1, contrast: 0.1, saturation: 0.1, hue: 0.01 },
+    colour: { probability: 0.8, brightness: 0.1, contrast: 0.1, saturation: 0.1, hue: 0.01 },
   },
   /** The defaults. */
   "fine-tune": {},
+  /** For fifty epochs and more. */
+  medium: { scaleJitter: { min: 0.5, max: 1.5 }, colour: { probability: 0.8 } },
   /** For long training of little data. */
   strong: {
     scaleJitter: { min: 0.3, max: 1.7 },
-    colour: { brightness: 0.3, contrast: 0.3, saturation: 0.4, hue: 0.03 },
+    colour: { probability: 0.8, brightness: 0.3, contrast: 0.3, saturation: 0.4, hue: 0.03 },
     mosaic: { probability: 0.3 },
     mixup: { probability: 0.1 },
     erasing: { probability: 0.2 },

@@ -11,7 +11,7 @@ describe("a training configuration", () => {
       patience: 0,
       loss: { gamma: 1.5 },
     });
-    expect(config.augmentation).toMatchObject({ horizontalFlip: 0.5, scaleJitter: { min: 0.5, max: 1.5 } });
+    expect(config.augmentation).toMatchObject({ horizontalFlip: 0.5, scaleJitter: { min: 0.8, max: 1.25 } });
   });
 
   it.each(Object.keys(recipes))("reads back what it wrote with the recipe %s", (recipe) => {
@@ -74,6 +74,6 @@ describe("a training configuration", () => {
     expect(defaultLearningRate("sgd", 64)).toBe(0.08);
     expect(defaultLearningRate("sgd", 8)).toBe(0.01);
     expect(defaultLearningRate("sgd", 8, true)).toBe(0.0025);
-    expect(defaultLearningRate("adamw", 32)).toBe(2 * defaultLearningRate("adamw", 8));
+    expect(defaultLearningRate("adamw", 16)).toBe(2 * defaultLearningRate("adamw", 4));
   });
 });

@@ -47,7 +47,7 @@ export const trainConfigSchema = z.strictObject({
   output: z.string().min(1).optional(),
   recipe: z.enum(["fine-tune", "quick", "paper"]).default("fine-tune"),
   epochs: whole(1, 100_000).default(30),
-  batchSize: whole(1, 4096).default(8),
+  batchSize: whole(1, 4096).default(4),
   /** Batches whose gradients are added up before the weights move. */
   accumulate: whole(1, 1024).default(1),
   optimizer: z.enum(["sgd", "adam", "adamw"]).default("adamw"),
@@ -244,8 +244,8 @@ function unwrapped(node: unknown): unknown {
 }
 
 /**
- * The learning rate where none is given: for SGD automl's 0.08 for 64 pictures, in proportion; for Adam and AdamW 0.003
- * for 8 pictures, with the square root of the batch (both usual, and found to train here: docs/training.md).
+ * The learning rate where none is given: for SGD automl's 0.08 for 64 pictures, in proportion; for Adam and AdamW 0.004
+ * for 4 pictures, with the square root of the batch (docs/training-recipes.md has what was tried).
  *
  * @param trained whether the whole detector was trained before: a quarter is enough then, and loses less of it
  */
@@ -254,7 +254,7 @@ export function defaultLearningRate(
   picturesPerStep: number,
   trained = false,
 ): number {
-  const rate = optimizer === "sgd" ? (0.08 * picturesPerStep) / 64 : 0.003 * Math.sqrt(picturesPerStep / 8);
+  const rate = optimizer === "sgd" ? (0.08 * picturesPerStep) / 64 : 0.004 * Math.sqrt(picturesPerStep / 4);
   return Number((trained ? rate / 4 : rate).toPrecision(3));
 }
 

@@ -28,13 +28,13 @@ export function featureBatches(
   let position = start.batch < batchesPerEpoch ? start : { epoch: start.epoch + 1, batch: 0 };
   const assignments = new Assignments(config, spec, store);
   let waitedMs = 0;
-  const make = async ({ epoch, batch }: LoaderPosition): Promise<SourceBatch> => {
+  const make = ({ epoch, batch }: LoaderPosition): SourceBatch => {
     const order = new Random(seed, 0, epoch).permutation(usable.length);
     const places = Array.from({ length: size }, (_, i) => batch * size + i);
     const images = places.map((place) => usable[order[place % usable.length]!]!);
     const shown = places.map((place) => new Random(seed, 1, epoch, place).integer(views));
     const levels = shapes.map((shape) => new Uint16Array(size * elementCount(shape)));
-    await Promise.all(images.map((image, i) => store.read(image, shown[i]!, levels, i)));
+    images.forEach((image, i) => store.read(image, shown[i]!, levels, i));
     const targets = images.map((image, i) => assignments.of(image, shown[i]!));
     return {
       epoch, batch, problems: [],
@@ -42,31 +42,22 @@ export function featureBatches(
       files: images.map((image) => dataset.images[image]!.file),
     }; // prettier-ignore
   };
-  let next: Promise<SourceBatch> | undefined;
-  const plan = (): Promise<SourceBatch> => {
-    const made = make(position);
-    position =
-      position.batch + 1 < batchesPerEpoch
-        ? { epoch: position.epoch, batch: position.batch + 1 }
-        : { epoch: position.epoch + 1, batch: 0 };
-    made.catch(() => undefined); // told to whoever takes the batch
-    return made;
-  };
   return {
     batchesPerEpoch,
     get waitedMs() {
       return waitedMs;
     },
-    next: async () => {
+    next: () => {
       const started = performance.now();
-      const batch = await (next ?? plan());
+      const made = make(position);
+      position =
+        position.batch + 1 < batchesPerEpoch
+          ? { epoch: position.epoch, batch: position.batch + 1 }
+          : { epoch: position.epoch + 1, batch: 0 };
       waitedMs += performance.now() - started;
-      next = plan();
-      return batch;
+      return Promise.resolve(made);
     },
-    close: async () => {
-      await next?.catch(() => undefined);
-    },
+    close: () => Promise.resolve(),
   };
 }
 

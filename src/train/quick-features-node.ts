@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { mkdir, open, readdir, readFile, stat, statfs } from "node:fs/promises";
+import { closeSync, openSync, readvSync } from "node:fs";
+import { mkdir, readdir, readFile, stat, statfs } from "node:fs/promises";
 import path from "node:path";
 import { decodeTrainingPicture } from "../data/training-picture.ts";
 import { jitter, letterbox, placeObjects, renderPicture, type Placement } from "../data/placement.ts";
@@ -70,7 +71,7 @@ export interface FeatureStore {
   readonly bytes: number;
   readonly folder: string;
   /** The levels of a picture in a view, from below, half precision, written into `into` at picture `at` of a batch. */
-  read(image: number, view: number, into: readonly Uint16Array[], at: number): Promise<void>;
+  read(image: number, view: number, into: readonly Uint16Array[], at: number): void;
   /** The objects of a picture in a view, in pixels of the input. */
   objects(image: number, view: number): LabelledBox[];
 }
@@ -126,12 +127,12 @@ export async function openFeatures(dataset: Dataset, options: FeatureOptions): P
     usable: files.flatMap((file, i) => (file === undefined ? [] : [i])),
     bytes: files.filter((file) => file !== undefined).length * views.length * bytesOfView,
     folder,
-    read: async (image, view, into, at) => {
+    read: (image, view, into, at) => {
       const levels = shapes.map((shape, level) => {
         const length = elementCount(shape);
         return into[level]!.subarray(at * length, (at + 1) * length);
       });
-      await readAt(files[image]!, levels, view * bytesOfView);
+      readAt(files[image]!, levels, view * bytesOfView);
     },
     objects: (image, view) => {
       const own = dataset.images[image]!;
@@ -246,16 +247,20 @@ async function makeFolder(folder: string): Promise<void> {
   }
 }
 
-async function readAt(file: string, into: Uint16Array[], position: number): Promise<void> {
-  const handle = await open(file);
+/**
+ * Reads at once what is wanted now: while a step runs the engine holds this thread, so what is read behind its back
+ * arrives after the step all the same.
+ */
+function readAt(file: string, into: Uint16Array[], position: number): void {
+  const handle = openSync(file, "r");
   try {
-    const { bytesRead } = await handle.readv(into, position);
+    const bytesRead = readvSync(handle, into, position);
     if (bytesRead !== into.reduce((sum, { byteLength }) => sum + byteLength, 0))
       throw new MachineError(
         `${file} was cut short while training`,
         "delete it and start again with --resume",
       );
   } finally {
-    await handle.close();
+    closeSync(handle);
   }
 }
