@@ -3,7 +3,7 @@
  * augmented batches in the same order, judged on the held-out part by the same evaluation after the last epoch:
  *
  *     npx tsx --conditions=source bench/training-quality.ts --data FOLDER --output FOLDER [--python FILE]
- *         [--sets bccd,raccoon] [--seeds 1,2,3] [--epochs 12] [--recipes effdet,adamw] [--ours fine-tune] [--threads 2]
+ *         [--sets bccd,raccoon] [--seeds 1,2,3] [--epochs 12] [--recipes effdet,adamw,adamw-4] [--ours fine-tune] [--threads 2]
  *
  * `--data` holds bccd (its train and test parts are used) and raccoon (every fifth picture is held out). `--python`
  * names an interpreter with bench/peers/requirements.txt. `--recipes` are the peer's (bench/peers/training_quality.py),
@@ -39,14 +39,13 @@ const { values: options } = parseArgs({
     sets: { type: "string", default: "bccd,raccoon" },
     seeds: { type: "string", default: "1,2,3" },
     epochs: { type: "string", default: "12" },
-    recipes: { type: "string", default: "effdet,adamw" },
+    recipes: { type: "string", default: "effdet,adamw,adamw-4" },
     ours: { type: "string", default: "fine-tune" },
     threads: { type: "string", default: "2" },
   },
 });
 const epochs = Number(options.epochs);
 const threads = Number(options.threads);
-const batchSize = 8;
 const output = path.resolve(options.output);
 const log = path.join(output, "results.jsonl");
 mkdirSync(output, { recursive: true });
@@ -170,6 +169,7 @@ async function peer(
 ): Promise<void> {
   const config = modelConfig("lite0", { classes: learnt.classes.length });
   const [height, width] = config.imageSize;
+  const batchSize = recipe === "adamw-4" ? 4 : 8;
   const loader = new BatchLoader(learnt.images, {
     size: { height, width },
     normalisation: config,

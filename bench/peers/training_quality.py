@@ -5,9 +5,10 @@
 A batch: images float32 [B, 3, S, S], anchors' classes int32 [B, A] (-1 background, -2 ignored), boxes float32 [B, A, 4],
 positives int32 [B]: matched by the rule of both, from the same loader, so pictures, augmentation and order are the same.
 
-RECIPE: `effdet` (its README's: SGD with momentum 0.9, 0.09 for 64 pictures, weight decay 4e-5) or `adamw` (0.001, weight
-decay 0.01, the backbone at a tenth); both: WARMUP steps of warm-up, cosine, clipping at 10, batch
-statistics, everything trained. Writes OUTPUT-plain.pth and OUTPUT-average.pth (ModelEmaV3 with its warm-up).
+RECIPE: `effdet` (its README's: SGD with momentum 0.9, 0.09 for 64 pictures, weight decay 4e-5), `adamw` (0.001, weight
+decay 0.01, the backbone at a tenth) or `adamw-4` (the same at 0.004 with batches of 4: ours but for statistics and freezing).
+All: WARMUP steps of warm-up, cosine, clipping at 10, batch statistics, everything trained. Writes OUTPUT-plain.pth and
+OUTPUT-average.pth (ModelEmaV3 with its warm-up).
 """
 import math
 import sys
@@ -36,10 +37,10 @@ bench = bench.to(memory_format=torch.channels_last).train()
 
 groups = []
 for name, p in model.named_parameters():
-    decay = {"effdet": 4e-5, "adamw": 0.01}[recipe] if p.ndim > 1 else 0.0
-    share = 0.1 if recipe == "adamw" and name.startswith("backbone.") else 1.0
+    decay = (4e-5 if recipe == "effdet" else 0.01) if p.ndim > 1 else 0.0
+    share = 0.1 if recipe != "effdet" and name.startswith("backbone.") else 1.0
     groups.append({"params": [p], "weight_decay": decay, "share": share})
-rate = {"effdet": 0.09 * batch / 64, "adamw": 0.001}[recipe]
+rate = {"effdet": 0.09 * batch / 64, "adamw": 0.001, "adamw-4": 0.004}[recipe]
 optimiser = torch.optim.SGD(groups, lr=rate, momentum=0.9) if recipe == "effdet" else torch.optim.AdamW(groups, lr=rate)
 average = ModelEmaV3(model, decay=0.9998, use_warmup=True)
 sides = [math.ceil(size / 2**level) for level in range(3, 8)]
