@@ -41,7 +41,7 @@ for (const one of options.cases.split(","))
     const [name, batch, size] = one.split(":") as [VariantName, string, string];
     const { graph } = trainingGraph(modelConfig(name, { classes: 3, imageSize: Number(size) }), {
       pictures: Number(batch),
-      batchNorm: mode === "batch" ? "batch" : "frozen",
+      batchNorm: mode === "frozen" ? "frozen" : "batch",
       frozen: (parameter) =>
         mode === "fine-tune" && /^backbone\.(conv_stem|bn1|blocks\.[01])\./.test(parameter),
       stochasticDepth: true,

@@ -20,7 +20,7 @@ const step = await createTrainingStep(
     runtime: nodeRuntime,
     runtimeOptions: { threads: Number(threads), ...(profile !== undefined && { profile }) },
     batchSize,
-    batchNorm: mode === "batch" ? "batch" : "frozen",
+    batchNorm: mode === "frozen" ? "frozen" : "batch",
     ...(mode === "fine-tune" && { frozen: /^backbone\.(conv_stem|bn1|blocks\.[01])\./ }),
     gradient: { weightDecay: 4e-5, clipGlobal: 10, clipVariable: Infinity },
     learningRate: 0.001,

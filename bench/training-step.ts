@@ -5,8 +5,8 @@
  *         [--cases d0:4:256,lite0:8:320] [--modes batch,frozen,fine-tune] [--engines channels-last,eager,compile]
  *
  * `--python` names an interpreter that has bench/peers/requirements.txt; without it only ours is measured. Modes: batch
- * normalisation by the batch's statistics, by the stored ones, and fine-tuning's default (stored ones, the stem and the first
- * two stages frozen). `compile` is torch.compile, which takes minutes before its first step.
+ * normalisation by the batch's statistics, by the stored ones, and fine-tuning's default (the stem and the first two stages
+ * frozen with theirs, the others by the batch's). `compile` is torch.compile, which takes minutes before its first step.
  */
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";

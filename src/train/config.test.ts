@@ -7,7 +7,7 @@ describe("a training configuration", () => {
     const config = readTrainConfig({ data: "cells" });
     expect(config).toMatchObject({
       recipe: "fine-tune",
-      batchNorm: "frozen",
+      batchNorm: "batch",
       patience: 0,
       loss: { gamma: 1.5 },
     });

@@ -108,10 +108,10 @@ export const trainConfigSchema = z.strictObject({
     .prefault({}),
   /** Names of parameters that stay as they are: a regular expression, or `none`. */
   freeze: z.string().default(String.raw`^backbone\.(conv_stem|bn1|blocks\.[01])\.`),
-  /** Normalise by stored statistics (`frozen`), or by those of each batch. */
-  batchNorm: z.enum(["frozen", "batch"]).default("frozen"),
-  /** Weight of a batch in the running statistics. */
-  batchNormMomentum: share.default(0.01),
+  /** Normalise by the statistics of each batch, or by stored ones (`frozen`). What is frozen itself uses stored ones. */
+  batchNorm: z.enum(["frozen", "batch"]).default("batch"),
+  /** Weight of a batch in the running statistics: a few hundred steps must be enough to forget what they were. */
+  batchNormMomentum: share.default(0.1),
   /** Blocks left out at random, where the model says so. */
   stochasticDepth: z.boolean().default(false),
   /** Decay of the moving average of the weights, which is what is evaluated and saved; reached by warming up. */
@@ -154,18 +154,19 @@ export type RecipeName = TrainConfig["recipe"];
 
 /** What a recipe sets apart from the schema's own defaults. */
 export const recipes: Readonly<Record<RecipeName, Partial<TrainConfigInput>>> = {
-  /** All but the stem and the first two stages, statistics frozen: for a few hundred pictures. */
+  /** All but the stem and the first two stages: for a few hundred pictures. */
   "fine-tune": {},
   /** The backbone frozen, its features computed once: only feature network and heads learn. */
   quick: {
     freeze: String.raw`^backbone\.`,
     epochs: 60,
     batchSize: 16,
+    batchNorm: "frozen",
   },
   /** The paper's (spec B1, automl's numbers): for days on many accelerators. */
   paper: {
     backboneRate: 1,
-    epochs: 300, batchSize: 64, optimizer: "sgd", freeze: "none", batchNorm: "batch", stochasticDepth: true, augment: "paper",
+    epochs: 300, batchSize: 64, optimizer: "sgd", freeze: "none", batchNormMomentum: 0.01, stochasticDepth: true, augment: "paper",
   }, // prettier-ignore
 };
 

@@ -187,7 +187,8 @@ describe("training", { timeout: 60_000 }, () => {
 
   it("stops early without a better AP", async () => {
     const epochs: EpochEvent[] = [];
-    const result = await train(run("patient", { epochs: 9, patience: 2, learningRate: 1e-9 }), {
+    const still = { learningRate: 1e-9, batchNorm: "frozen" } as const;
+    const result = await train(run("patient", { epochs: 9, patience: 2, ...still }), {
       onEvent: (event) => event.kind === "epoch" && epochs.push(event),
     });
     expect(result).toMatchObject({ stopped: "patience", epochs: 3, best: { epoch: 1 } });
