@@ -1,4 +1,4 @@
-import type { EfficientDetError} from "../errors.ts";
+import type { EfficientDetError } from "../errors.ts";
 import { ImageError, InterruptedError } from "../errors.ts";
 import { decodePicture, expandInputs, type Picture } from "../image/index.ts";
 
