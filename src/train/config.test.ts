@@ -73,7 +73,8 @@ describe("a training configuration", () => {
   it("scales the learning rate with the batch: SGD in proportion, AdamW by the root", () => {
     expect(defaultLearningRate("sgd", 64)).toBe(0.08);
     expect(defaultLearningRate("sgd", 8)).toBe(0.01);
-    expect(defaultLearningRate("sgd", 8, true)).toBe(0.0025);
+    expect(defaultLearningRate("sgd", 8, { trained: true })).toBe(0.0025);
+    expect(defaultLearningRate("adamw", 16, { batchNorm: "frozen" })).toBe(0.00424);
     expect(defaultLearningRate("adamw", 16)).toBe(2 * defaultLearningRate("adamw", 4));
   });
 });

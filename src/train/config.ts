@@ -246,17 +246,19 @@ function unwrapped(node: unknown): unknown {
 
 /**
  * The learning rate where none is given: for SGD automl's 0.08 for 64 pictures, in proportion; for Adam and AdamW 0.004
- * for 4 pictures, with the square root of the batch (docs/training-recipes.md has what was tried).
+ * for 4 pictures with batch statistics and 0.003 for 8 with stored ones, with the square root of the batch
+ * (docs/training-recipes.md has what was tried: what stored statistics do not hold in check, twice the rate undoes).
  *
- * @param trained whether the whole detector was trained before: a quarter is enough then, and loses less of it
+ * @param how.trained whether the whole detector was trained before: a quarter is enough then, and loses less of it
  */
 export function defaultLearningRate(
   optimizer: TrainConfig["optimizer"],
   picturesPerStep: number,
-  trained = false,
+  how: { readonly trained?: boolean; readonly batchNorm?: TrainConfig["batchNorm"] } = {},
 ): number {
-  const rate = optimizer === "sgd" ? (0.08 * picturesPerStep) / 64 : 0.004 * Math.sqrt(picturesPerStep / 4);
-  return Number((trained ? rate / 4 : rate).toPrecision(3));
+  const adaptive = how.batchNorm === "frozen" ? 0.003 / Math.sqrt(8) : 0.004 / Math.sqrt(4);
+  const rate = optimizer === "sgd" ? (0.08 * picturesPerStep) / 64 : adaptive * Math.sqrt(picturesPerStep);
+  return Number((how.trained ? rate / 4 : rate).toPrecision(3));
 }
 
 /**

@@ -61,7 +61,10 @@ export async function prepareRun(
     output: config.output ?? path.join("runs", `${path.basename(train.root)}-${stamp(new Date())}`),
     learningRate:
       config.learningRate ??
-      defaultLearningRate(config.optimizer, config.batchSize * config.accumulate, trained),
+      defaultLearningRate(config.optimizer, config.batchSize * config.accumulate, {
+        trained,
+        batchNorm: config.batchNorm,
+      }),
     imageSize: [...network.imageSize],
     gradient: {
       ...config.gradient,
