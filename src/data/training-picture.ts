@@ -1,7 +1,8 @@
-import sharp from "sharp";
+import sharp, { type SharpOptions } from "sharp";
 import { ImageError } from "../errors.ts";
 import { maxPicturePixels } from "./picture-header.ts";
 import type { Picture } from "../image/picture.ts";
+import { isSrgbProfile } from "../image/srgb-profile.ts";
 
 /**
  * Decodes a picture file to learn from: RGB bytes, upright as its EXIF orientation says, grey as RGB, transparency over
@@ -18,7 +19,10 @@ export async function decodeTrainingPicture(
 ): Promise<Picture> {
   const { maxSide = Infinity } = options;
   try {
-    let pipeline = sharp(file, { failOn: "none", limitInputPixels: maxPicturePixels }).autoOrient();
+    const settings: SharpOptions = { failOn: "none", limitInputPixels: maxPicturePixels };
+    const { icc } = await sharp(file, settings).metadata();
+    const ignoreIcc = icc !== undefined && isSrgbProfile(icc);
+    let pipeline = sharp(file, { ...settings, ignoreIcc }).autoOrient();
     if (Number.isFinite(maxSide))
       pipeline = pipeline.resize(maxSide, maxSide, { fit: "inside", withoutEnlargement: true });
     const { data, info } = await pipeline

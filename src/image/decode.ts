@@ -5,6 +5,7 @@ import type { Picture, RawPicture } from "./picture.ts";
 import { loadSharp } from "./sharp-node.ts";
 import type { PictureSource } from "./sources-node.ts";
 import { readSource } from "./sources-node.ts";
+import { isSrgbProfile } from "./srgb-profile.ts";
 
 /** Limits of {@link decodePicture}. */
 export interface DecodeOptions {
@@ -59,7 +60,8 @@ export async function decodePicture(
   checkSize(name, metadata.width, metadata.height, maxPixels);
   await options.admit?.(metadata.width * metadata.height);
   try {
-    output = await sharp(bytes, { ...settings, limitInputPixels: maxPixels })
+    const ignoreIcc = metadata.icc !== undefined && isSrgbProfile(metadata.icc);
+    output = await sharp(bytes, { ...settings, limitInputPixels: maxPixels, ignoreIcc })
       .timeout({ seconds: Math.max(1, Math.ceil(timeoutMs / 1000)) })
       .autoOrient()
       .flatten({ background: "#ffffff" })
