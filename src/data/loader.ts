@@ -1,9 +1,10 @@
 import { availableParallelism } from "node:os";
 import { DataError, UsageError } from "../errors.ts";
+import { Threads } from "../runtime/threads-node.ts";
 import { Random } from "../tensor/random.ts";
 import { BatchMaker, type BatchContent, type BatchEntry, type BatchRecipe } from "./batch.ts";
 import type { DatasetImage } from "./dataset.ts";
-import { LoaderThreads } from "./loader-threads.ts";
+import type { LoaderJob, LoaderStart } from "./loader-worker.ts";
 
 /** Where a loader stands: the next batch it gives. With the same pictures and options it goes on from there. */
 export interface LoaderPosition {
@@ -57,7 +58,7 @@ export class BatchLoader {
   readonly #seed: number;
   readonly #shuffle: boolean;
   readonly #make: (entries: readonly BatchEntry[]) => Promise<BatchContent>;
-  readonly #threads: LoaderThreads | undefined;
+  readonly #threads: Threads<LoaderJob, BatchContent> | undefined;
   readonly #ahead: number;
   readonly #queue: Promise<Batch>[] = [];
   #given: LoaderPosition;
@@ -99,12 +100,25 @@ export class BatchLoader {
       const maker = new BatchMaker(images, { ...shared, cacheBytes });
       this.#make = async (entries) => await maker.make(entries);
     } else {
-      const threads = new LoaderThreads(workers, {
-        images: images.map(({ id, file, width, height, objects }) => ({ id, file, width, height, objects })),
-        recipe: { ...shared, cacheBytes: Math.floor(cacheBytes / workers) },
+      const threads = new Threads<LoaderJob, BatchContent>({
+        count: workers,
+        beside: import.meta.url,
+        module: "loader-worker",
+        start: {
+          images: images.map(({ id, file, width, height, objects }) => ({
+            id,
+            file,
+            width,
+            height,
+            objects,
+          })),
+          recipe: { ...shared, cacheBytes: Math.floor(cacheBytes / workers) },
+        } satisfies LoaderStart,
+        owner: "the loader",
+        hint: "try fewer --workers",
       });
       this.#threads = threads;
-      this.#make = async (entries) => await threads.make(entries);
+      this.#make = (entries) => threads.ask(entries);
     }
     this.#fill();
   }

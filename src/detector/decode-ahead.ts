@@ -1,78 +1,16 @@
-import { InterruptedError } from "../errors.ts";
 import type { Picture } from "../image/picture.ts";
 import type { Platform } from "./detector.ts";
+import { inOrder } from "./lane-order.ts";
 
 /** A picture that was decoded, or why it was not. */
-export interface Decoded {
+export type Decoded = Attempt & ({ readonly picture: Picture } | { readonly error: unknown });
+
+interface Attempt {
   readonly source: string;
-  readonly picture?: Picture;
-  readonly error?: unknown;
   readonly startedMs: number;
   readonly decodeMs: number;
-}
-
-/** Pixels that lie decoded, or are being decoded, ahead of the picture that is next: three bytes of memory each. */
-const mostPixelsAhead = 2 ** 26;
-
-interface Waiting {
-  readonly decoded: Promise<Decoded>;
-  /** Of which it is known that they will be decoded. */
-  pixels: number;
-  /** Lets it go on. */
-  enter: (() => void) | undefined;
-}
-
-/**
- * Decodes up to `ahead` pictures before they are asked for, in order; fewer where they are large, so that memory stays
- * bounded whatever a folder holds. Decoding runs on the platform's own threads, so it goes on while the network holds
- * this one.
- *
- * @throws {InterruptedError} when the signal is aborted
- */
-export async function* decodedAhead<Source>(
-  sources: Iterable<Source> | AsyncIterable<Source>,
-  platform: Platform<Source>,
-  ahead: number,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<Decoded> {
-  const queue: Waiting[] = [];
-  const letIn = (): void => {
-    let held = 0;
-    for (const { pixels, enter } of queue) if (enter === undefined) held += pixels;
-    for (const [place, waiting] of queue.entries()) {
-      if (waiting.enter === undefined || (place > 0 && held + waiting.pixels > mostPixelsAhead)) continue;
-      held += waiting.pixels;
-      waiting.enter();
-      waiting.enter = undefined;
-    }
-  };
-  const start = (source: Source): void => {
-    const own: Waiting = {
-      decoded: decode(platform, source, {
-        signal,
-        admit: (pixels) =>
-          new Promise((enter) => {
-            Object.assign(own, { pixels, enter });
-            if (!queue.includes(own)) enter(); // it is already waited for
-            letIn();
-          }),
-      }),
-      pixels: 0,
-      enter: undefined,
-    };
-    queue.push(own);
-  };
-  const next = (): Promise<Decoded> => {
-    const { decoded } = queue.shift()!;
-    letIn();
-    return decoded;
-  };
-  for await (const source of sources) {
-    if (signal?.aborted) throw new InterruptedError();
-    start(source);
-    if (queue.length > ahead) yield next();
-  }
-  while (queue.length > 0) yield next();
+  /** To be called when its pixels count no more as lying ahead: makes room for others. */
+  release(): void;
 }
 
 /** What a platform's decoder is told. */
@@ -82,17 +20,87 @@ export interface DecodeGuide {
   admit(pixels: number): Promise<void>;
 }
 
-async function decode<Source>(
+/**
+ * Decodes pictures before they are asked for, in order, `most()` at once; fewer where they are large, so that memory
+ * stays bounded whatever a folder holds. Decoding runs on the platform's own threads, so it goes on while the network
+ * holds this one.
+ *
+ * @throws {InterruptedError} when the signal is aborted
+ */
+export function decodedAhead<Source>(
+  sources: Iterable<Source> | AsyncIterable<Source>,
   platform: Platform<Source>,
-  source: Source,
-  guide: DecodeGuide,
-): Promise<Decoded> {
-  const name = platform.describe(source);
-  const startedMs = performance.now();
-  try {
-    const picture = await platform.decode(source, guide);
-    return { source: name, picture, startedMs, decodeMs: performance.now() - startedMs };
-  } catch (error) {
-    return { source: name, error, startedMs, decodeMs: performance.now() - startedMs };
+  most: () => number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Decoded> {
+  const room = new Room();
+  return inOrder(
+    sources,
+    async (source) => {
+      const own = room.enter();
+      const release = (): void => room.leave(own);
+      const name = platform.describe(source);
+      const startedMs = performance.now();
+      const attempt = (): Attempt => ({
+        source: name,
+        startedMs,
+        decodeMs: performance.now() - startedMs,
+        release,
+      });
+      try {
+        const admit = (pixels: number): Promise<void> => room.admit(own, pixels);
+        const picture = await platform.decode(source, { signal, admit });
+        return { ...attempt(), picture };
+      } catch (error) {
+        return { ...attempt(), error };
+      }
+    },
+    most,
+    signal,
+  );
+}
+
+/** Pixels that lie decoded, or are being decoded, behind the oldest picture: three bytes of memory each. */
+const mostPixels = 2 ** 26;
+
+interface Place {
+  /** Of which it is known that they will be decoded. */
+  pixels: number;
+  /** Lets it go on. */
+  admitted: (() => void) | undefined;
+}
+
+/** Room for pixels: pictures come in by size, the oldest always, so that none waits for ever. */
+class Room {
+  readonly #places: Place[] = [];
+
+  enter(): Place {
+    const place: Place = { pixels: 0, admitted: undefined };
+    this.#places.push(place);
+    return place;
+  }
+
+  admit(place: Place, pixels: number): Promise<void> {
+    return new Promise((admitted) => {
+      Object.assign(place, { pixels, admitted });
+      this.#letIn();
+    });
+  }
+
+  leave(place: Place): void {
+    const at = this.#places.indexOf(place);
+    if (at >= 0) this.#places.splice(at, 1);
+    this.#letIn();
+  }
+
+  #letIn(): void {
+    const [, ...others] = this.#places;
+    let held = others.reduce((sum, { pixels, admitted }) => sum + (admitted ? 0 : pixels), 0);
+    for (const [at, place] of this.#places.entries()) {
+      if (!place.admitted || (at > 0 && held + place.pixels > mostPixels)) continue;
+      if (at > 0) held += place.pixels;
+      place.admitted();
+      place.admitted = undefined;
+    }
   }
 }

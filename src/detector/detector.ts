@@ -1,12 +1,13 @@
-import { EfficientDetError, InterruptedError, isOutOfMemory, MachineError } from "../errors.ts";
-import { detectFromMaps, type AnchorSpec, type Detection, type LevelMaps } from "../detection/index.ts";
-import { forInference } from "../graph/index.ts";
+import { EfficientDetError, InterruptedError } from "../errors.ts";
+import type { Detection } from "../detection/index.ts";
 import type { Picture } from "../image/picture.ts";
-import { headLevels, modelAnchors, pictureInput, pictureToMaps, type ModelConfig } from "../models/index.ts";
-import type { Runtime, RuntimeOptions, Session } from "../runtime/session.ts";
-import { tensor, type Tensor } from "../tensor/index.ts";
+import type { ModelConfig } from "../models/index.ts";
+import type { Runtime, RuntimeOptions } from "../runtime/session.ts";
 import type { ModelClass } from "../weights/index.ts";
 import { decodedAhead, type Decoded, type DecodeGuide } from "./decode-ahead.ts";
+import { Lane, type Found, type Geometry, type Lanes, type NamedPicture, type NotFound } from "./lane.ts";
+import { inOrder } from "./lane-order.ts";
+import { LaneUse } from "./lane-use.ts";
 import { geometryOptions, type DetectAllOptions, type DetectOptions } from "./options.ts";
 import type { ReadyModel } from "./ready-model.ts";
 import type { DetectedPicture, DetectionResult } from "./result.ts";
@@ -18,6 +19,15 @@ export interface Platform<Source> {
   decode(source: Source, guide: DecodeGuide): Promise<Picture>;
   /** A short name of a source, for results and messages. */
   describe(source: Source): string;
+  /** Starts lanes for many pictures, where the place has threads and the model goes faster so. */
+  startLanes?(model: ReadyModel, options: RuntimeOptions): Lanes | undefined;
+}
+
+/** A picture's way out: detections, or why there are none. */
+interface Outcome {
+  readonly source: string;
+  readonly detected?: DetectedPicture;
+  readonly error?: unknown;
 }
 
 /**
@@ -28,15 +38,15 @@ export interface Platform<Source> {
 export class DetectorOn<Source> implements AsyncDisposable {
   readonly #model: ReadyModel;
   readonly #platform: Platform<Source>;
-  readonly #runtimeOptions: RuntimeOptions;
-  readonly #anchors: AnchorSpec;
-  readonly #sessions = new Map<number, Promise<Session>>();
+  /** This thread's own: all threads of the engine look at a picture together. */
+  readonly #lane: Lane;
+  readonly #lanes: LaneUse;
 
   protected constructor(model: ReadyModel, platform: Platform<Source>, options: RuntimeOptions) {
     this.#model = model;
     this.#platform = platform;
-    this.#runtimeOptions = options;
-    this.#anchors = modelAnchors(model.config);
+    this.#lane = new Lane(model, platform.runtime, options);
+    this.#lanes = new LaneUse(() => platform.startLanes?.(model, options));
   }
 
   /** The configuration of the network. */
@@ -56,7 +66,7 @@ export class DetectorOn<Source> implements AsyncDisposable {
 
   /** Compiles the network for a batch, so that the first picture does not wait for it. */
   async warmUp(batchSize = 1): Promise<void> {
-    await this.#session(batchSize);
+    await this.#lane.warmUp(batchSize);
   }
 
   /**
@@ -75,7 +85,8 @@ export class DetectorOn<Source> implements AsyncDisposable {
 
   /**
    * Looks at many pictures: results come in the order of the sources, each as soon as it is done. Pictures are decoded
-   * ahead while the network runs. One that fails gives a result with its error; the rest goes on.
+   * ahead while the network runs; in Node, many are looked at several at a time, each with one of the engine's threads.
+   * One that fails gives a result with its error; the rest goes on.
    *
    * @throws {UsageError} for an unknown option or class, or a value outside its range
    * @throws {InterruptedError} when `signal` is aborted, after the picture under way
@@ -88,149 +99,97 @@ export class DetectorOn<Source> implements AsyncDisposable {
       yield detected ?? { source, error: plainError(error) };
   }
 
-  /** Gives back the engine's memory. The detector cannot be used any more. */
+  /** Gives back the engine's memory and threads. The detector cannot be used any more. */
   async dispose(): Promise<void> {
-    const sessions = [...this.#sessions.values()];
-    this.#sessions.clear();
-    for (const session of sessions) await (await session).dispose();
+    await this.#lanes.close();
+    await this.#lane.dispose();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
   }
 
+  /** Looks at pictures in this thread; where they are many, in the lanes from when those are ready. */
   async *#results(
     sources: Iterable<Source> | AsyncIterable<Source>,
     options: DetectAllOptions,
-  ): AsyncGenerator<{ source: string; detected?: DetectedPicture; error?: unknown }> {
+  ): AsyncGenerator<Outcome> {
     const geometry = geometryOptions(options, this.#model.classes);
     const { batchSize } = geometry;
+    const { signal, keepPictures = false } = options;
+    let lanes: Lanes | undefined;
+    const most = (): number => Math.max(batchSize, lanes?.count ?? 0) + 3;
+    const decoded = decodedAhead(sources, this.#platform, most, signal);
     let batch: Decoded[] = [];
-    const flush = async (): Promise<{ source: string; detected?: DetectedPicture; error?: unknown }[]> => {
+    const flush = async (): Promise<Outcome[]> => {
       const ready = batch;
       batch = [];
-      const pictures = ready.filter((entry) => entry.picture !== undefined);
-      const maps =
-        batchSize > 1 && pictures.length === batchSize
-          ? await this.#together(pictures)
-          : await this.#oneByOne(pictures);
-      return ready.map(({ source, picture, error, startedMs, decodeMs }) => {
-        if (!picture) return { source, error };
-        const own = maps.shift()!;
-        if ("error" in own) return { source, error: own.error };
-        const detections = this.#detections(own.maps, {
-          ...geometry,
-          imageScale: own.scale,
-          pictureSize: [picture.height, picture.width],
-        });
-        const timings = {
-          decodeMs: round(decodeMs),
-          networkMs: round(own.networkMs),
-          totalMs: round(performance.now() - startedMs),
-        };
-        const kept = options.keepPictures ? { picture } : {};
-        return {
-          source,
-          detected: { source, width: picture.width, height: picture.height, detections, timings, ...kept },
-        };
-      });
+      const pictures = ready.filter(hasPicture);
+      // What is no whole batch goes one by one: it would have to be compiled for.
+      const parts = pictures.length === batchSize ? [pictures] : pictures.map((picture) => [picture]);
+      const found: (Found | NotFound)[] = [];
+      const start = performance.now();
+      for (const part of parts) found.push(...(await this.#lane.detect(part, geometry)));
+      this.#lanes.took(pictures.length, performance.now() - start);
+      return ready.map((entry) => (hasPicture(entry) ? outcome(entry, found.shift()!, keepPictures) : entry));
     };
-    for await (const decoded of decodedAhead(sources, this.#platform, batchSize + 2, options.signal)) {
-      if (options.signal?.aborted) throw new InterruptedError();
-      batch.push(decoded);
-      if (batch.length === batchSize) yield* await flush();
-    }
-    if (batch.length > 0) yield* await flush();
-  }
-
-  /** One by one if memory does not suffice for all. */
-  async #together(entries: readonly Decoded[]): Promise<(PictureMaps | { error: unknown })[]> {
+    let whole = false;
     try {
-      return await this.#run(entries);
-    } catch (error) {
-      if (!isOutOfMemory(error)) throw error;
-      return this.#oneByOne(entries);
-    }
-  }
-
-  async #oneByOne(entries: readonly Decoded[]): Promise<(PictureMaps | { error: unknown })[]> {
-    const all: (PictureMaps | { error: unknown })[] = [];
-    for (const entry of entries)
-      try {
-        all.push(...(await this.#run([entry])));
-      } catch (cause) {
-        if (!isOutOfMemory(cause)) throw cause;
-        const { width, height } = entry.picture!;
-        const what = `there is not enough memory for ${entry.source}, ${width}×${height} pixels`;
-        all.push({ error: new MachineError(what, "scale it down, or take a smaller image size", cause) });
+      for (let seen = 0; ; seen++) {
+        if (batchSize === 1) lanes ??= this.#lanes.at(seen, sources);
+        if (lanes?.state === "ready") break;
+        const next = await decoded.next();
+        if (next.done) break;
+        next.value.release();
+        batch.push(next.value);
+        if (batch.length === batchSize) yield* await flush();
       }
-    return all;
-  }
-
-  async #run(entries: readonly Decoded[]): Promise<PictureMaps[]> {
-    const batch = entries.length;
-    const session = await this.#session(batch);
-    const feeds = entries.map(
-      ({ picture }, i) =>
-        [
-          pictureInput(i, batch),
-          tensor("uint8", [picture!.height, picture!.width, 3], picture!.data),
-        ] as const,
-    );
-    const start = performance.now();
-    const outputs = await session.run(Object.fromEntries(feeds));
-    const networkMs = (performance.now() - start) / batch;
-    const levels = headLevels(this.#model.config);
-    return entries.map((_, i) => ({
-      maps: {
-        classMaps: levels.map((level) => pictureOf(outputs[`class/${level}`]!, i, batch)),
-        boxMaps: levels.map((level) => pictureOf(outputs[`box/${level}`]!, i, batch)),
-      },
-      scale: (outputs[batch === 1 ? "scale" : `scale/${i}`]!.data as Float32Array)[0]!,
-      networkMs,
-    }));
-  }
-
-  #detections(maps: LevelMaps, options: Parameters<typeof detectFromMaps>[3]): Detection[] {
-    const { boxes, scores, classes } = detectFromMaps(
-      maps,
-      this.#anchors,
-      this.#model.classes.length,
-      options,
-    );
-    return Array.from(scores, (score, i) => {
-      const [yMin, xMin, yMax, xMax] = boxes.subarray(i * 4, i * 4 + 4) as unknown as [
-        number,
-        number,
-        number,
-        number,
-      ];
-      const { id, name } = this.#model.classes[classes[i]!]!;
-      return { label: name, classId: id, score, box: { xMin, yMin, xMax, yMax } };
-    });
-  }
-
-  #session(batch: number): Promise<Session> {
-    let session = this.#sessions.get(batch);
-    if (!session) {
-      const graph = forInference(pictureToMaps(this.#model.config, batch), this.#model.weights);
-      this.#sessions.set(batch, (session = this.#platform.runtime.compile(graph, this.#runtimeOptions)));
+      if (batch.length > 0) yield* await flush();
+      if (lanes) {
+        const { count } = lanes;
+        const look = (entry: Decoded): Promise<Outcome> => this.#aside(lanes!, entry, geometry, keepPictures);
+        yield* inOrder(decoded, look, () => 2 * count, signal); // a second one waits in each lane
+      }
+      whole = true;
+    } finally {
+      await decoded.return(undefined);
+      if (lanes && !whole) await this.#lanes.close();
     }
-    return session;
+  }
+
+  /** Looks at a picture in a lane, or in this thread if the lanes ended before they could. */
+  async #aside(lanes: Lanes, entry: Decoded, geometry: Geometry, keepPictures: boolean): Promise<Outcome> {
+    try {
+      if (!hasPicture(entry)) return entry;
+      const found = (await lanes.detect(entry, geometry)) ?? (await this.#lane.detect([entry], geometry))[0]!;
+      return outcome(entry, found, keepPictures);
+    } finally {
+      entry.release();
+    }
   }
 }
 
-interface PictureMaps {
-  readonly maps: LevelMaps;
-  readonly scale: number;
-  readonly networkMs: number;
+function hasPicture(entry: Decoded): entry is Decoded & NamedPicture {
+  return "picture" in entry;
 }
 
-/** Picture `i` of an output of a batch. */
-function pictureOf(output: Tensor, i: number, batch: number): Float32Array {
-  const data = output.data as Float32Array;
-  const size = data.length / batch;
-  return batch === 1 ? data : data.subarray(i * size, (i + 1) * size);
+function outcome(
+  { source, picture, startedMs, decodeMs }: Decoded & NamedPicture,
+  found: Found | NotFound,
+  keepPictures: boolean,
+): Outcome {
+  if ("error" in found) return { source, error: found.error };
+  const { detections, networkMs } = found;
+  const { width, height } = picture;
+  const timings = {
+    decodeMs: round(decodeMs),
+    networkMs: round(networkMs),
+    totalMs: round(performance.now() - startedMs),
+  };
+  return {
+    source,
+    detected: { source, width, height, detections, timings, ...(keepPictures ? { picture } : {}) },
+  };
 }
 
 function plainError(error: unknown): { code: string; message: string; hint?: string } {

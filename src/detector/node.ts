@@ -8,6 +8,7 @@ import {
 import { nodeRuntime } from "../runtime/node.ts";
 import type { RuntimeOptions } from "../runtime/session.ts";
 import { DetectorOn, type Platform } from "./detector.ts";
+import { startLanes } from "./lane-threads.ts";
 import { openModel, type ModelSource, type OpenOptions } from "./open-node.ts";
 import type { ReadyModel } from "./ready-model.ts";
 
@@ -61,5 +62,6 @@ function nodePlatform({ offline }: OpenOptions): Platform<NodePicture> {
       if (source instanceof URL) return source.href;
       return "source" in source ? source.source : "the picture";
     },
+    startLanes,
   };
 }
