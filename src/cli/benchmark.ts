@@ -44,6 +44,7 @@ export const benchmarkVerb = verb("benchmark", "Time detection part by part on t
             ...options,
             batchSize: options.batchSize,
             runs: options.runs,
+            signal: work.signal,
           }),
         );
       }

@@ -3,7 +3,7 @@ import { calibrationPictures } from "../detector/calibration-pictures.ts";
 import { exportOnnx, exportOnnxInt8 } from "../detector/export.ts";
 import { detectDefaults } from "../detector/options.ts";
 import type { ReadyModel } from "../detector/ready-model.ts";
-import { UsageError } from "../errors.ts";
+import { InterruptedError, UsageError } from "../errors.ts";
 import { writeFileAtomic } from "../files/index.ts";
 import type { OnnxModel } from "../onnx/index.ts";
 import { nodeRuntime } from "../runtime/node.ts";
@@ -66,6 +66,7 @@ export const exportVerb = withModelOptions(
       checkCalibration(options);
       const model = await modelOf(options, work);
       const { model: bytes, external } = await exported(model, options, work);
+      if (work.signal.aborted) throw new InterruptedError();
       if (external)
         await writeFileAtomic(path.join(path.dirname(options.to), external.file), external.chunks);
       await writeFileAtomic(options.to, bytes);

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { decodePicture } from "../image/index.ts";
-import { UsageError, WeightsError } from "../errors.ts";
+import { InterruptedError, UsageError, WeightsError } from "../errors.ts";
 import { writeFileAtomic } from "../files/index.ts";
 import { forInference, type Graph } from "../graph/index.ts";
 import { buildModel, efficientDet, namedOutputs, Parameters, type ModelConfig } from "../models/index.ts";
@@ -38,6 +38,7 @@ export const forward = withModelOptions(
       const session = await nodeRuntime.compile(forInference(graph, model.weights), options);
       const outputs = Object.entries(await session.run({ image }));
       await session.dispose();
+      if (work.signal.aborted) throw new InterruptedError();
       await writeFileAtomic(
         options.to,
         safetensorsChunks(outputs, { model: model.config.name, source: source! }),

@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import path from "node:path";
 import { parse as parseYaml } from "yaml";
+import { augmentationPresets } from "../data/index.ts";
 import { ConfigError, UsageError } from "../errors.ts";
 import { planTraining, readTrainConfig, train, withSetting, type EpochEvent, type ResumeInput, type RunPlan, type TimedPlan, type TrainConfigInput, type TrainEvent, type TrainOptions } from "../train/index.ts"; // prettier-ignore
 import { duration, table, type Terminal } from "./terminal.ts";
@@ -43,7 +44,7 @@ export const trainVerb: Command = verb("train", "Train a detector on your own la
   .addOption(new Option("--schedule <name>", "of the learning rate").choices(["cosine", "step", "polynomial", "one-cycle", "constant"]))
   .option("--freeze <pattern>", "parameters that stay as they are: a regular expression, or none (default: stem and first two stages)")
   .option("--image-size <size>", "network input, N or HxW (default: the model's)", imageSize)
-  .option("--augment <name>", "how pictures are changed: none, light, fine-tune, strong, paper, paper-autoaugment")
+  .option("--augment <name>", `how pictures are changed: ${Object.keys(augmentationPresets).join(", ")}`)
   .option("--patience <n>", "stop after so many epochs without a better AP", wholeNumber(0, 100_000))
   .option("--workers <n>", "threads that prepare pictures (default: half the cores)", wholeNumber(0, 64))
   .option("--seed <n>", "decides everything random", wholeNumber(0, Number.MAX_SAFE_INTEGER))

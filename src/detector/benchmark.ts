@@ -1,4 +1,5 @@
 import { detectFromMaps, type LevelMaps } from "../detection/index.ts";
+import { InterruptedError } from "../errors.ts";
 import { forInference, input, letterbox, type Graph } from "../graph/index.ts";
 import { decodePicture, encodePicture, type Picture } from "../image/index.ts";
 import { buildModel, headLevels, modelAnchors, type ModelConfig } from "../models/index.ts";
@@ -41,13 +42,14 @@ export interface Benchmark {
  * Times a detector part by part and end to end, parts in turns.
  *
  * @param picture the picture to look at; the batch holds it several times
+ * @throws {InterruptedError} when `signal` is aborted, after the part under way
  */
 export async function benchmark(
   model: ReadyModel,
   picture: Picture,
-  options: RuntimeOptions & { batchSize: number; runs: number },
+  options: RuntimeOptions & { batchSize: number; runs: number; signal?: AbortSignal },
 ): Promise<Benchmark> {
-  const { batchSize, runs } = options;
+  const { batchSize, runs, signal } = options;
   const { config } = model;
   const bytes = await encodePicture(picture);
   const pixels = tensor("uint8", [picture.height, picture.width, 3], picture.data);
@@ -88,6 +90,7 @@ export async function benchmark(
   const warmUps = 2;
   for (let run = -warmUps; run < runs; run++)
     for (const [name, part] of Object.entries(parts) as [keyof typeof parts, () => Promise<unknown>][]) {
+      if (signal?.aborted) throw new InterruptedError();
       const start = performance.now();
       await part();
       const shared = name === "network" || name === "endToEnd" ? batchSize : 1;

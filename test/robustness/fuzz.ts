@@ -73,7 +73,8 @@ const flags = fc.constantFrom(
   "--model", "--weights", "--image-size", "--score-threshold", "--iou-threshold", "--max-detections", "--nms", "--nms-scope", "--classes", "--output", "--no-draw",
   "--crops", "--results", "--results-format", "--batch-size", "--threads", "--device", "--offline", "--json", "--quiet", "--config", "--set", "--class-names",
   "--recursive", "--data", "--report", "--format", "--metric", "--dtype", "--to", "--opset", "--ground-truth", "--detections", "--compare", "--strict", "--ema",
-  "--feature-network", "--fusion", "--scor-threshold", "--", "-", "-x", "--=", "--model=", "--help", "--version",
+  "--val", "--recipe", "--epochs", "--accumulate", "--learning-rate", "--optimizer", "--schedule", "--freeze", "--augment", "--patience", "--workers", "--seed", "--resume",
+  "--dry-run", "--runs", "--picture", "--feature-network", "--fusion", "--scor-threshold", "--", "-", "-x", "--=", "--model=", "--help", "--version",
 ); // prettier-ignore
 /** Each verb with what sends it to something missing, so that a case costs milliseconds. */
 const verbs = fc.constantFrom<readonly string[]>(
@@ -85,9 +86,12 @@ const verbs = fc.constantFrom<readonly string[]>(
   ["inspect", "--data", "missing"],
   ["eval", "--ground-truth", "missing", "--detections", "missing"],
   ["models", "lite0"],
+  ["train", "--data", "missing", "--val", "missing"],
+  ["train", "--resume", "missing"],
+  ["benchmark", "--picture", "missing.jpg"],
   [],
 );
-/** `--weights` and `--data` given last win: only those that are missing may be chosen. */
+/** `--weights`, `--data` and the like given last win: only those that are missing may be chosen. */
 const commandLine = fc
   .tuple(
     verbs,
@@ -102,12 +106,31 @@ const settings = fc.oneof(
 ); // prettier-ignore
 const yaml =
   'scoreThreshold: 0.4\nclasses: [person, "car"]\nimageSize: [64, 96]\nnms: &n soft\nnmsScope: class\ndraw: false\n# note\nlist: *n\n';
-const configuration = fc.oneof(
+const detectConfiguration = fc.oneof(
   settings.map((value) => Buffer.from(JSON.stringify(value) ?? "")),
   mutated(Buffer.from(yaml)),
   fc.string({ maxLength: 80 }).map((text) => Buffer.from(text)),
   fc.uint8Array({ maxLength: 80 }),
 ); // prettier-ignore
+
+const trainSettings = fc.dictionary(
+  fc.constantFrom("model", "network", "imageSize", "val", "recipe", "epochs", "batchSize", "optimizer", "optimizerSettings", "learningRate", "schedule", "gradient", "loss", "freeze", "averageDecay", "augment", "augmentation", "quick", "threads", "seed", "samples", "ephocs", "__proto__"),
+  fc.oneof(
+    scalar,
+    fc.array(scalar),
+    fc.dictionary(fc.constantFrom("width", "featureNetwork", "gamma", "weightDecay", "scales", "mirror", "momentum", "min", "constructor"), fc.oneof(scalar, fc.array(scalar))),
+  ),
+); // prettier-ignore
+const trainYaml =
+  "model: lite0\nepochs: 3\nimageSize: [64, 96]\nfreeze: ^backbone\nloss: {gamma: 2, iouLoss: giou}\nnetwork:\n  fusion: fast\nquick: {scales: [1, 0.5]}\n";
+const trainConfiguration = fc.oneof(
+  { weight: 3, arbitrary: trainSettings.map((value) => Buffer.from(JSON.stringify(value) ?? "")) },
+  { weight: 1, arbitrary: mutated(Buffer.from(trainYaml)) },
+);
+const configured = fc.oneof(
+  detectConfiguration.map((bytes) => ({ bytes, verb: ["detect", "missing.jpg", "--weights", "missing"] })),
+  trainConfiguration.map((bytes) => ({ bytes, verb: ["train", "--data", "missing", "--weights", "none"] })),
+);
 
 /** What the interface allows a run to end with; 70 would be a defect of ours. */
 const exitCodes = [0, 1, 2, 3, 4];
@@ -140,9 +163,9 @@ export async function fuzzCommandLines(cases: number, seed: number): Promise<voi
 export async function fuzzConfigurations(cases: number, seed: number): Promise<void> {
   await inFolder((folder) =>
     fc.assert(
-      fc.asyncProperty(configuration, async (bytes) => {
+      fc.asyncProperty(configured, async ({ bytes, verb }) => {
         writeFileSync(path.join(folder, "c.yaml"), bytes);
-        await check(["detect", "missing.jpg", "--weights", "missing", "--config", "c.yaml"], folder);
+        await check([...verb, "--config", "c.yaml"], folder);
       }),
       { numRuns: cases, seed },
     ),

@@ -86,6 +86,13 @@ posix("a run that is ended in the middle of a folder", () => {
     expect(drawn).toBeLessThan(200);
   });
 
+  it("by SIGINT stops a benchmark between its runs", async () => {
+    const run = start(["benchmark", "--image-size", "64", "--threads", "1", "--runs", "100000"]);
+    setTimeout(() => run.child.kill("SIGINT"), 4000);
+    expect(await run.ended).toBe(130);
+    expect(run.output.stderr).toContain("error: interrupted\n");
+  });
+
   it("by a second SIGINT stops at once", async () => {
     const out = path.join(folder, "twice");
     const run = start(["detect", pictures, ...quick, "--output", out]);

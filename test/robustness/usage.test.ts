@@ -1,5 +1,13 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -45,6 +53,18 @@ describe("a configuration file", () => {
     expect([code, stdout, stderr.slice(0, 7 + message.length)]).toEqual([3, "", `error: ${message}`]);
     expect(stderr.trimEnd()).not.toContain("\n");
   }); // prettier-ignore
+});
+
+describe("interrupted before they write", () => {
+  it.each([
+    ["forward", [picture, "--image-size", "64", "--to", "left.safetensors"]],
+    ["export", ["--to", "left.onnx"]],
+    ["benchmark", ["--image-size", "64"]],
+  ])("%s ends with 130 and leaves nothing", async (verb, args) => {
+    const { code, stderr } = await efficientdetInProcess([verb, ...args], { cwd: folder, signal: AbortSignal.abort() }); // prettier-ignore
+    expect([code, stderr]).toEqual([130, "error: interrupted\n"]);
+    expect(readdirSync(folder).filter((name) => /^\.?left/.test(name))).toEqual([]);
+  });
 });
 
 describe("wrong usage", () => {
