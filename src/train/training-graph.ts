@@ -1,5 +1,5 @@
 import {
-  add, cast, foldFrozenBatchNorm, gather, gradients, graphParameters, hoist, input, mul, nameOf, nodesOf, pullBack, reshape, staticShape, type Graph, type Value,
+  add, cast, foldFrozenBatchNorm, fuseActivations, gather, gradients, graphParameters, hoist, input, mul, nameOf, nodesOf, pullBack, reshape, staticShape, type Graph, type Value,
 } from "../graph/index.ts"; // prettier-ignore
 import {
   detectionsFromFeatures, efficientDet, efficientNet, headLevels, Parameters, type ModelConfig, type RawDetections,
@@ -71,18 +71,12 @@ export function trainingGraph(config: ModelConfig, options: TrainingGraphOptions
   const levels = headLevels(config).map(levelInputs);
   const losses = detectionLosses(raw, levels, normaliser, config, options.loss);
 
-  const forward = foldFrozenBatchNorm({
-    inputs: [],
-    outputs: {
-      ...losses,
-      ...Object.fromEntries(
-        mode.statistics.flatMap(({ mean, variance }, i) => [
-          [`mean/${i}`, mean] as const,
-          [`variance/${i}`, variance] as const,
-        ]),
-      ),
-    },
-  });
+  const statistics = mode.statistics.flatMap(({ mean, variance }, i) => [
+    [`mean/${i}`, mean] as const,
+    [`variance/${i}`, variance] as const,
+  ]);
+  const outputs = { ...losses, ...Object.fromEntries(statistics) };
+  const forward = fuseActivations(foldFrozenBatchNorm({ inputs: [], outputs }));
   const all = parameters.all();
   const trained = all.filter(
     (p) => p.source.kind === "parameter" && p.source.trainable && !options.frozen(p.source.name),

@@ -2,12 +2,26 @@ import { allocate, float32, int64, tensor, type Tensor } from "../../tensor/inde
 import { full } from "../cotangents.ts";
 import type { Type, Value } from "../ir.ts";
 import { applyAll, defineOp, mismatch, type EmitContext } from "../op.ts";
-import { channelLine, rowDots } from "./blocked.ts";
+import { relu6Gradient, reluGradient } from "./activation-gradients.ts";
+import { channelLine, rowDots, rowSums, type FusedActivation } from "./blocked.ts";
 
 /*
- * Batch normalisation by the statistics of the batch itself, forward and backward. Both are written as one reading
- * pass that collects sums per channel, and one `BatchNormalization` (`scale · x + shift` per channel) that writes.
+ * Batch normalisation by the statistics of the batch itself, forward and backward. Both are written as reading passes
+ * that collect sums per channel, and passes that write a line (`scale · x + shift`) per channel.
  */
+
+interface BatchNormTraining {
+  readonly epsilon: number;
+  /** What is done to the result before it is written; nothing by default. */
+  readonly activation?: FusedActivation;
+  readonly [key: string]: number | string | undefined;
+}
+
+const clipped: Record<FusedActivation, (value: number) => number> = {
+  "": (value) => value,
+  relu: (value) => Math.max(value, 0),
+  relu6: (value) => Math.min(Math.max(value, 0), 6),
+};
 
 const channelTypes = (x: Type): Type => ({ dtype: x.dtype, shape: [x.shape[1]!] });
 
@@ -21,9 +35,9 @@ function forEachChannel(x: Tensor, visit: (at: number, channel: number) => void)
 
 /**
  * `γ (x − mean) / √(variance + ε) + β` of `x [N, C, h, w]`, by the mean and the biased variance of its own channels,
- * which are the second and third output, `[C]`.
+ * which are the second and third output, `[C]`; with an activation, which `fuseActivations` puts in, at the end.
  */
-export const batchNormTrainingOp = defineOp<{ epsilon: number }>("batchNormTraining", {
+export const batchNormTrainingOp = defineOp<BatchNormTraining>("batchNormTraining", {
   infer: (inputs) => {
     const [x, gamma, beta] = inputs;
     if (
@@ -37,7 +51,7 @@ export const batchNormTrainingOp = defineOp<{ epsilon: number }>("batchNormTrain
       );
     return [x!, channelTypes(x!), channelTypes(x!)];
   },
-  evaluate: ([x, gamma, beta], { epsilon }) => {
+  evaluate: ([x, gamma, beta], { epsilon, activation = "" }) => {
     const channels = x!.shape[1]!;
     const [source, g, b] = [x!, gamma!, beta!].map((t) => t.data as Float64Array);
     const [mean, variance] = [allocate(x!.dtype, channels), allocate(x!.dtype, channels)] as Float64Array[];
@@ -48,7 +62,9 @@ export const batchNormTrainingOp = defineOp<{ epsilon: number }>("batchNormTrain
     forEachChannel(
       x!,
       (at, k) =>
-        (data[at] = ((source![at]! - mean![k]!) / Math.sqrt(variance![k]! + epsilon)) * g![k]! + b![k]!),
+        (data[at] = clipped[activation](
+          ((source![at]! - mean![k]!) / Math.sqrt(variance![k]! + epsilon)) * g![k]! + b![k]!,
+        )),
     );
     return [
       tensor(x!.dtype, x!.shape, data as never),
@@ -58,33 +74,42 @@ export const batchNormTrainingOp = defineOp<{ epsilon: number }>("batchNormTrain
   },
   emit: (e) => {
     const [x, gamma, beta] = e.inputs as [string, string, string];
+    const { epsilon, activation = "" } = e.attributes;
     const shape = e.types[0]!.shape as number[];
     const count = shape[0]! * shape[2]! * shape[3]!;
-    const mean = e.node("Mul", [channelSum(e, x), e.constant(float32([1 / count], []))]);
-    const square = e.node("Mul", [channelDot(e, x, x, shape), e.constant(float32([1 / count], []))]);
+    const scalar = (value: number): string => e.constant(float32([value], []));
+    const op = (operator: string, ...inputs: string[]): string => e.node(operator, inputs);
+    const mean = channelSum(e, x, shape, 1 / count);
+    const square = op("Mul", channelDot(e, x, x, shape), scalar(1 / count));
     // Rounding may take E[x²] − mean² below zero where a channel hardly varies.
-    const variance = e.node("Max", [
-      e.node("Sub", [square, e.node("Mul", [mean, mean])]),
-      e.constant(float32([0], [])),
-    ]);
-    const y = e.node("BatchNormalization", [x, gamma, beta, mean, variance], {
-      epsilon: { float: e.attributes.epsilon },
-    });
-    return [y, mean, variance];
+    const variance = op("Max", op("Sub", square, op("Mul", mean, mean)), scalar(0));
+    const scale = op("Div", gamma, op("Sqrt", op("Add", variance, scalar(epsilon))));
+    const shift = op("Sub", beta, op("Mul", mean, scale));
+    const line = channelLine(e, [[x, scale]], shift, shape, activation);
+    if (line !== undefined) return [line, mean, variance];
+    const y = e.node("BatchNormalization", [x, gamma, beta, mean, variance], { epsilon: { float: epsilon } });
+    if (activation === "") return [y, mean, variance];
+    const active = activation === "relu" ? op("Relu", y) : op("Clip", y, scalar(0), scalar(6));
+    return [active, mean, variance];
   },
   gradient: ({
     inputs: [x, gamma],
     outputs: [y, mean, variance],
-    attributes: { epsilon },
-    cotangents: [dy, dMean, dVariance],
+    attributes: { epsilon, activation = "" },
+    cotangents: [cotangent, dMean, dVariance],
     wants,
   }) => {
     if (dMean || dVariance) throw new TypeError("batch statistics are not differentiated");
-    const [dx, dGamma, dBeta] = applyAll(
-      batchNormTrainingGradientOp,
-      [x!, full(dy!, y!.shape), gamma!, mean!, variance!],
-      { epsilon },
-    );
+    const dActive = full(cotangent!, y!.shape);
+    const dy =
+      activation === "relu6"
+        ? relu6Gradient(y!, dActive)
+        : activation === "relu"
+          ? reluGradient(y!, dActive)
+          : dActive;
+    const [dx, dGamma, dBeta] = applyAll(batchNormTrainingGradientOp, [x!, dy, gamma!, mean!, variance!], {
+      epsilon,
+    });
     return [wants(0) ? dx : undefined, wants(1) ? dGamma : undefined, wants(2) ? dBeta : undefined];
   },
   properties: {},
@@ -142,13 +167,17 @@ export const batchNormTrainingGradientOp = defineOp<{ epsilon: number }>("batchN
     const op = (operator: string, ...inputs: string[]): string => e.node(operator, inputs);
     const count = shape[0]! * shape[2]! * shape[3]!;
     const scale = op("Reciprocal", op("Sqrt", op("Add", variance, scalar(e.attributes.epsilon))));
-    const dBeta = channelSum(e, dy);
+    const dBeta = channelSum(e, dy, shape);
     const dGamma = op("Mul", op("Sub", channelDot(e, dy, x, shape), op("Mul", dBeta, mean)), scale);
     // dx = a · dy + b · x + shift, per channel.
     const a = op("Mul", gamma, scale);
     const b = op("Mul", op("Mul", op("Mul", a, scale), dGamma), scalar(-1 / count));
     const shift = op("Sub", op("Mul", op("Mul", a, dBeta), scalar(-1 / count)), op("Mul", b, mean));
-    const line = channelLine(e, [dy, x], [a, b, shift], shape);
+    const terms = [
+      [x, b],
+      [dy, a],
+    ] as const;
+    const line = channelLine(e, terms, shift, shape);
     if (line !== undefined) return [line, dGamma, dBeta];
     const per = (v: string): string => e.node("Reshape", [v, e.constant(int64([1, c, 1, 1]))]);
     const zero = e.constant(float32(new Float32Array(c)));
@@ -160,9 +189,15 @@ export const batchNormTrainingGradientOp = defineOp<{ epsilon: number }>("batchN
   properties: {},
 });
 
-/** Sums over pictures and places, `[C]`. */
-function channelSum(e: EmitContext, x: string): string {
-  return e.node("ReduceSum", [x, e.constant(int64([0, 2, 3]))], { keepdims: { int: 0 } });
+/** Sums over pictures and places, `[C]`, times `factor`. */
+function channelSum(e: EmitContext, x: string, [n, c, h, w]: readonly number[], factor = 1): string {
+  const { sums, lanes, share } = rowSums(e, x, n! * c!, h! * w!);
+  const sum = e.node(
+    "ReduceSum",
+    [e.node("Reshape", [sums, e.constant(int64([n!, c!, lanes]))]), e.constant(int64([0, 2]))],
+    { keepdims: { int: 0 } },
+  );
+  return share * factor === 1 ? sum : e.node("Mul", [sum, e.constant(float32([share * factor], []))]);
 }
 
 /** Sums of products over pictures and places, `[C]`. */

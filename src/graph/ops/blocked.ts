@@ -89,8 +89,7 @@ export function rowDots(
   const block = e.channelBlock;
   if (block === 0 || columns % block !== 0 || e.types[0]!.dtype !== "float32")
     return { sums: e.node("Reshape", [e.node("Mul", [a, b]), ints(rows, columns)]), lanes: columns };
-  let cuts = 1;
-  while (rows * cuts < 16 && columns % (cuts * 2 * block) === 0 && columns / (cuts * 2) >= 1024) cuts *= 2;
+  const cuts = cutsOf(rows, columns, block);
   const [channels, places] = [rows * cuts * block, columns / cuts / block];
   const x = e.node("Reshape", [a, ints(1, channels, 1, places)]);
   const kernel = e.node("Reshape", [b, ints(channels, 1, 1, places)]);
@@ -100,15 +99,47 @@ export function rowDots(
 }
 
 /**
- * `a[c] · x + b[c] · y + shift[c]` of maps `[N, C, h, w]` by vectors `[C]`, in two passes on all threads: a depthwise
- * convolution of one place each, for which, as for {@link rowDots}, memory's order serves as one in blocks.
- * `undefined` where that does not fit, or is not worth its preparations.
+ * Sums of the last axis of a tensor of `rows · columns` elements, as {@link rowDots} gives them, but each times
+ * `1 / share`: the engine's means in blocks are several times as fast as its sums.
+ */
+export function rowSums(
+  e: EmitContext,
+  a: string,
+  rows: number,
+  columns: number,
+): { sums: string; lanes: number; share: number } {
+  const ints = (...values: number[]): string => e.constant(int64(values));
+  const block = e.channelBlock;
+  if (block === 0 || columns % block !== 0 || e.types[0]!.dtype !== "float32")
+    return { sums: e.node("Reshape", [a, ints(rows, columns)]), lanes: columns, share: 1 };
+  const cuts = cutsOf(rows, columns, block);
+  const places = columns / cuts / block;
+  const x = e.node("Reshape", [a, ints(1, rows * cuts * block, 1, places)]);
+  const means = e.node("GlobalAveragePool", [x], {}, domain);
+  return { sums: e.node("Reshape", [means, ints(rows, cuts * block)]), lanes: cuts * block, share: places };
+}
+
+/** Into how many parts a row is cut so that threads share it. */
+function cutsOf(rows: number, columns: number, block: number): number {
+  let cuts = 1;
+  while (rows * cuts < 16 && columns % (cuts * 2 * block) === 0 && columns / (cuts * 2) >= 1024) cuts *= 2;
+  return cuts;
+}
+
+/** A map `[N, C, h, w]` and what each of its channels is multiplied by, `[C]`. */
+export type Term = readonly [map: string, factor: string];
+
+/**
+ * The sum of some terms and `shift[c]` of each channel, with an activation at the end: a pass for each term, on all
+ * threads. Each is a depthwise convolution of one place, for which, as for {@link rowDots}, memory's order serves as one in
+ * blocks. `undefined` where that does not fit, or is not worth its preparations.
  */
 export function channelLine(
   e: EmitContext,
-  [x, y]: readonly [string, string],
-  [a, b, shift]: readonly [string, string, string],
+  terms: readonly Term[],
+  shift: string,
   shape: readonly number[],
+  activation: FusedActivation = "",
 ): string | undefined {
   const [n, c, h, w] = shape as [number, number, number, number];
   const block = e.channelBlock;
@@ -120,22 +151,36 @@ export function channelLine(
     const column = e.node("Reshape", [vector, ints(1, c, 1)]);
     return e.node("Reshape", [e.node("Expand", [column, ints(n, c, block)]), ints(...dims)]);
   };
-  const rows = (map: string): string => e.node("Reshape", [map, ints(1, channels, 1, (h * w) / block)]);
-  const attributes = {
+  const line = terms.reduce<string | undefined>((sum, [map, factor], i) => {
+    const rows = e.node("Reshape", [map, ints(1, channels, 1, (h * w) / block)]);
+    const kernel = repeated(factor, channels, 1, 1, 1);
+    const more = sum === undefined ? [repeated(shift, channels)] : ["", sum];
+    const last = i === terms.length - 1 ? activationAttributes(activation) : {};
+    return e.node("Conv", [rows, kernel, ...more], { ...onePlace(channels), ...last }, domain);
+  }, undefined);
+  return e.node("Reshape", [line!, ints(...shape)]);
+}
+
+/** Of a depthwise convolution that looks at one place. */
+function onePlace(channels: number) {
+  return {
     kernel_shape: { ints: [1, 1] },
     strides: { ints: [1, 1] },
     dilations: { ints: [1, 1] },
     pads: { ints: [0, 0, 0, 0] },
     group: { int: channels },
   };
-  const first = e.node(
-    "Conv",
-    [rows(y), repeated(b, channels, 1, 1, 1), repeated(shift, channels)],
-    attributes,
-    domain,
-  );
-  const sum = e.node("Conv", [rows(x), repeated(a, channels, 1, 1, 1), "", first], attributes, domain);
-  return e.node("Reshape", [sum, ints(...shape)]);
+}
+
+/** What a convolution in blocks does to its output before it is written. */
+export type FusedActivation = "" | "relu" | "relu6";
+
+/** That, as its node has it. */
+export function activationAttributes(activation: FusedActivation) {
+  return {
+    activation: activation === "" ? undefined : { text: activation === "relu6" ? "Clip" : "Relu" },
+    activation_params: activation === "relu6" ? { floats: [0, 6] } : undefined,
+  };
 }
 
 /** Only reorders: the runtime looks at what comes out to learn the size of a block. No part of any graph. */

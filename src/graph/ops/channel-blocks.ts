@@ -1,6 +1,7 @@
 import { allocate, tensor, type Tensor } from "../../tensor/index.ts";
 import type { Value } from "../ir.ts";
 import { apply, defineOp, mismatch, type Attributes } from "../op.ts";
+import { activationAttributes, type FusedActivation } from "./blocked.ts";
 import { conv2dOp, windowOutput, type Window } from "./convolution.ts";
 import { maxPool2dOp } from "./pooling.ts";
 
@@ -98,9 +99,6 @@ function plainFilter(filter: Tensor, layout: FilterLayout, block: number): Tenso
   return tensor(filter.dtype, filter.shape, data as never);
 }
 
-/** What a blocked convolution does to its output before it is written. */
-export type FusedActivation = "" | "relu" | "relu6";
-
 interface BlockedConvolution extends BlockAttributes, Window {
   readonly groups: number;
   readonly layout: FilterLayout;
@@ -147,8 +145,7 @@ export const blockedConvOp = defineOp<BlockedConvolution>("blockedConv", {
         dilations: { ints: dilation },
         pads: { ints: pads },
         group: { int: groups },
-        activation: activation === "" ? undefined : { text: activation === "relu6" ? "Clip" : "Relu" },
-        activation_params: activation === "relu6" ? { floats: [0, 6] } : undefined,
+        ...activationAttributes(activation),
       },
       domain,
     );

@@ -49,6 +49,12 @@ const of = (
 /** The same case for one picture, for three, and for none. */
 const batches = (make: (n: number) => ConformanceCase): ConformanceCase[] => [1, 3, 0].map(make);
 
+/** What is hard for clipping between 0 and 6, over and over. */
+const edges = (count: number): number[] => {
+  const values = [0, 6, 4e-7, 5.9999995, 3, -4e-7, 6.0000005, -100, 100, -1e4, 1e4, 0.5];
+  return Array.from({ length: count }, (_, i) => values[i % values.length]!);
+};
+
 const unary = (draw: Draw = "distinct"): ConformanceCase[] => [
   of([f([], draw)]), of([f([7], draw)]), of([f([0, 3], draw)]), ...batches((n) => of([f([n, 3, 5, 4], draw)])),
 ]; // prettier-ignore
@@ -388,6 +394,11 @@ export const conformanceCases: Readonly<Record<string, readonly ConformanceCase[
   relu6Gradient: [
     of([f([9], [-3, -0.1, 0.1, 3, 5.9, 6.1, 7, -9, 60]), f([9])]),
     of([f([2], [0, 6]), f([2])], {}, { noGradientCheck: "at the kinks" }),
+    of(
+      [f([2, 32, 32, 64], edges(2 * 32 * 32 * 64)), f([2, 32, 32, 64])],
+      {},
+      { noGradientCheck: "at the kinks" },
+    ),
     ...batches((n) => of([f([n, 2, 3, 3]), f([n, 2, 3, 3])])),
   ],
   reluGradient: [
@@ -404,6 +415,17 @@ export const conformanceCases: Readonly<Record<string, readonly ConformanceCase[
     ),
     of([f([2, 3, 4, 4]), f([3]), f([3])], { epsilon: 1e-3 }, { tolerance: 1e-4 }),
     of([f([1, 1, 2, 3], [5, 5, 5, 5, 5, 5]), f([1]), f([1])], { epsilon: 1e-3 }, { tolerance: 1e-4 }),
+    // Small, and large enough to be taken in blocks.
+    ...["relu", "relu6"].map((activation) =>
+      of([f([2, 3, 4, 4]), f([3]), f([3])], { epsilon: 1e-3, activation }, { tolerance: 1e-4 }),
+    ),
+    ...["", "relu", "relu6"].map((activation) =>
+      of(
+        [f([2, 16, 48, 48]), f([16]), f([16])],
+        { epsilon: 1e-3, activation },
+        { tolerance: 1e-4, noGradientCheck: "too large" },
+      ),
+    ),
   ],
   // The last map is large enough to be taken in blocks.
   batchNormTrainingGradient: [

@@ -3,8 +3,9 @@ import { constant, constantOf, graphNodes, producerOf, type Graph, type Node, ty
 import { applyAll, apply, type Op } from "../op.ts";
 import {
   blockedConvOp, blockedFilter, blockedMaxPoolOp, blockedMeanOp, blockedRepeatOp, blockedScaleOp, reorderInput, reorderOutput, scaledFilterOp, wholeBlocks,
-  type FilterLayout, type FusedActivation,
+  type FilterLayout,
 } from "../ops/channel-blocks.ts"; // prettier-ignore
+import type { FusedActivation } from "../ops/blocked.ts";
 import { conv2dOp } from "../ops/convolution.ts";
 import { addOp, mulOp, relu6Op, reluOp } from "../ops/elementwise.ts";
 import { maxPool2dOp } from "../ops/pooling.ts";

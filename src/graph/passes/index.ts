@@ -6,6 +6,7 @@ import { foldBatchNorm, foldConstants } from "./fold.ts";
 export { bindParameters } from "./bind.ts";
 export { blockLayout } from "./block-layout.ts";
 export { foldBatchNorm, foldConstants, foldFrozenBatchNorm } from "./fold.ts";
+export { fuseActivations } from "./fuse.ts";
 export { hoist, type Hoisted } from "./hoist.ts";
 export {
   beforeQuantisation,

@@ -11,8 +11,8 @@ import {
 } from "../../tensor/index.ts";
 import { Random } from "../../tensor/random.ts";
 import {
-  add, batchNorm, batchNormOp, bindParameters, constant, conv2d, foldBatchNorm, foldConstants, foldFrozenBatchNorm, forInference, graphNodes, hoist, input, interpret, mul,
-  nameOf, parameter, printGraph, relu, rewrite, sub, topK, type Graph, type Value,
+  add, batchNorm, batchNormOp, batchNormTraining, bindParameters, constant, conv2d, foldBatchNorm, foldConstants, foldFrozenBatchNorm, forInference, fuseActivations,
+  gradients, graphNodes, hoist, input, interpret, mul, nameOf, parameter, printGraph, reduceSum, relu, relu6, rewrite, sub, topK, type Graph, type Value,
 } from "../index.ts"; // prettier-ignore
 
 const random = new Random(5);
@@ -121,6 +121,38 @@ describe("folding frozen batch normalisation", () => {
     expect(
       counted(foldFrozenBatchNorm({ inputs: [image], outputs: { y: add(norm(x, "bn"), x) } })),
     ).toContain("batchNorm");
+  });
+});
+
+describe("fusing activations", () => {
+  const gamma = parameter("bn.weight", [4]);
+  const beta = parameter("bn.bias", [4]);
+  it.each([
+    ["relu", relu],
+    ["relu6", relu6],
+  ] as const)(
+    "makes %s part of the normalisation: outputs, statistics and gradients stay",
+    (_, activation) => {
+      const { y, mean, variance } = batchNormTraining(convolved(true), gamma, beta);
+      const graph: Graph = { inputs: [image], outputs: { y: activation(y), mean, variance } };
+      const fused = fuseActivations(graph);
+      expect(counted(fused)).toEqual(["conv2d", "batchNormTraining"]);
+      const withGradients = ({ inputs, outputs }: Graph): Graph => {
+        const [dGamma, dImage] = gradients(reduceSum(mul(outputs.y!, outputs.y!), [0, 1, 2, 3]), [
+          gamma,
+          image,
+        ]);
+        return { inputs, outputs: { ...outputs, dGamma: dGamma!, dImage: dImage! } };
+      };
+      const [expected, found] = [graph, fused].map((g) => interpret(withGradients(g), feeds));
+      for (const name of ["y", "mean", "variance", "dGamma", "dImage"]) expectClose(found![name]!, expected![name]!, 1e-5); // prettier-ignore
+    },
+  );
+  it("leaves an activation alone where the normalised map is read too", () => {
+    const { y } = batchNormTraining(convolved(true), gamma, beta);
+    expect(counted(fuseActivations({ inputs: [image], outputs: { y: add(relu6(y), y) } }))).toContain(
+      "relu6",
+    );
   });
 });
 
