@@ -64,7 +64,9 @@ export const trainConfigSchema = z.strictObject({
   learningRate: positive.optional(),
   /** The backbone's share of it: features that were learnt from a million pictures should not be lost to two hundred. */
   backboneRate: share.default(0.1),
-  schedule: z.enum(["cosine", "step", "polynomial", "one-cycle", "constant"]).default("cosine"),
+  schedule: z
+    .enum(["cosine", "automl-cosine", "step", "polynomial", "one-cycle", "constant"])
+    .default("cosine"),
   scheduleSettings: z
     .strictObject({
       /** Epochs of linear warm-up; never more than a tenth of all steps. */
@@ -166,7 +168,7 @@ export const recipes: Readonly<Record<RecipeName, Partial<TrainConfigInput>>> = 
   /** The paper's (spec B1, automl's numbers): for days on many accelerators. */
   paper: {
     backboneRate: 1,
-    epochs: 300, batchSize: 64, optimizer: "sgd", freeze: "none", batchNormMomentum: 0.01, stochasticDepth: true, augment: "paper",
+    epochs: 300, batchSize: 64, optimizer: "sgd", schedule: "automl-cosine", freeze: "none", batchNormMomentum: 0.01, stochasticDepth: true, augment: "paper",
   }, // prettier-ignore
 };
 

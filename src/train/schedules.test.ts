@@ -2,15 +2,29 @@ import { describe, expect, it } from "vitest";
 import { averageDecay, scaledLearningRate, schedule } from "./schedules.ts";
 
 describe("the cosine schedule", () => {
-  it("has automl's values of its test: 1e-3 after one of five steps of warm-up", () => {
-    const rate = schedule({ kind: "cosine", learningRate: 1e-3, warmUpFrom: 1e-4, warmUpSteps: 1, steps: 5 });
+  it("falls from the end of the warm-up to the end of the run", () => {
+    const rate = schedule({ kind: "cosine", learningRate: 1, warmUpFrom: 0, warmUpSteps: 10, steps: 50 });
+    [0, 5, 10, 30, 50].forEach((step, i) => expect(rate(step)).toBeCloseTo([0, 0.5, 1, 0.5, 0][i]!, 8));
+    for (let step = 11; step < 50; step++) expect(rate(step)).toBeLessThan(rate(step - 1));
+  });
+});
+
+describe("automl's cosine schedule", () => {
+  it("has the values of its test: 1e-3 after one of five steps of warm-up", () => {
+    const rate = schedule({
+      kind: "automl-cosine",
+      learningRate: 1e-3,
+      warmUpFrom: 1e-4,
+      warmUpSteps: 1,
+      steps: 5,
+    });
     [1e-4, 8.5355e-4, 5e-4, 1.46447e-4, 0].forEach((expected, step) =>
       expect(rate(step)).toBeCloseTo(expected, 8),
     );
   });
   it("has the values of the paper's run: 300 epochs of 1875 steps at batch 64", () => {
     const rate = schedule({
-      kind: "cosine",
+      kind: "automl-cosine",
       learningRate: scaledLearningRate(0.08, 64),
       warmUpFrom: 0.008,
       warmUpSteps: 1875,
