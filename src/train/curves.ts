@@ -38,12 +38,15 @@ export function curveChart(
   );
   const lines = curves
     .filter(({ points }) => points.length > 0)
-    .map(({ points, colour, dashed }) => `<path class="line c${colour}${dashed ? " dashed" : ""}" d="M${thinned(points).map(([a, b]) => `${toX(a)} ${toY(b)}`).join("L")}"/>`); // prettier-ignore
+    .map(({ points, colour, dashed }) => `<path class="line c${colour}${dashed ? " dashed" : ""}" d="M${thinned(points).map(([a, b]) => `${toX(a)} ${toY(b)}`).join("L")}${points.length === 1 ? dot : ""}"/>`); // prettier-ignore
   const axes =
     `<text class="axis" x="${width / 2}" y="${height - 6}" text-anchor="middle">${escapeText(x)}</text>` +
     `<text class="axis" transform="translate(12 ${height / 2}) rotate(-90)" text-anchor="middle">${escapeText(y)}</text>`;
   return `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeText(title)}"><title>${escapeText(title)}</title>${grid.join("")}${marks.join("")}${lines.join("")}${axes}</svg>`;
 }
+
+/** What makes a line of one point seen: the rest of its element's attributes. */
+const dot = `h.01" stroke-linecap="round" style="stroke-width:5`;
 
 /** 1, 2 or 5 times a power of ten, not below `value`. */
 function roundStep(value: number): number {
