@@ -3,7 +3,7 @@
  *
  *     npm run build && npx tsx --conditions=source bench/detector.ts --pictures FOLDER [--threads 2] [--rounds 5]
  *
- * Folder throughput and the network alone take turns; cold starts and peak memory are those of processes of their own.
+ * Folder throughput, a long row's (eight times the folder) and the network alone take turns; cold starts and peak memory are those of processes of their own.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -60,31 +60,47 @@ process.stdout.write(
   )}\n\n`,
 );
 
-// 2. A folder of photographs against the network alone.
+// 2. A folder of photographs against the network alone: as one folder, by a detector that has just been opened, and as one of
+// many in a long row, when lanes run.
 if (options.pictures !== undefined) {
   const inputs = await expandInputs([options.pictures]);
+  const many = Array.from({ length: 8 }, () => inputs).flat();
   const model = await openModel();
-  await using detector = await Detector.of(model, { threads });
+  await using longRow = await Detector.of(model, { threads });
   const network = await nodeRuntime.compile(forInference(buildModel(model.config).graph, model.weights), {
     threads,
   });
   const image = zeros("float32", [1, 3, ...model.config.imageSize]);
-  const timed = async (run: () => Promise<void>): Promise<number> => {
+  /** Milliseconds a picture. */
+  const timed = async (pictures: number, run: () => Promise<void>): Promise<number> => {
     const start = performance.now();
     await run();
-    return performance.now() - start;
+    return (performance.now() - start) / pictures;
+  };
+  const all = async (detector: Detector, pictures: typeof inputs): Promise<void> => {
+    for await (const _ of detector.detectAll(pictures));
   };
   const times = await inTurns(
     new Map([
-      ["network", () => timed(async () => void (await Promise.all(inputs.map(async () => void (await network.run({ image }))))))],
-      ["folder", () => timed(async () => { for await (const _ of detector.detectAll(inputs)); })],
+      ["network", () => timed(inputs.length, async () => { for (const _ of inputs) await network.run({ image }); })],
+      ["folder", async () => {
+        await using detector = await Detector.of(model, { threads });
+        await detector.warmUp();
+        return await timed(inputs.length, () => all(detector, inputs));
+      }],
+      ["long row", () => timed(many.length, () => all(longRow, many))],
     ]), // prettier-ignore
     rounds,
     1,
   );
-  const [alone, folder] = [spread(times.get("network")!).median, spread(times.get("folder")!).median];
+  const alone = spread(times.get("network")!).median;
+  const rows = [...times].map(([name, list]) => {
+    const { median, low, high } = spread(list);
+    const rate = (ms: number): string => (1000 / ms).toFixed(1);
+    return [name, `${rate(median)} (${rate(high)}–${rate(low)})`, `${((100 * alone) / median).toFixed(1)} %`];
+  });
   process.stdout.write(
-    `${inputs.length} photographs, lite0-everyday: ${((1000 * inputs.length) / folder).toFixed(1)} pictures/s, the network alone ${((1000 * inputs.length) / alone).toFixed(1)}/s: ${((100 * alone) / folder).toFixed(1)} %\n`,
+    `${table([`lite0-everyday, ${inputs.length} photographs`, "pictures/s", "of the network alone"], rows)}\n\n`,
   );
   await network.dispose();
 }
