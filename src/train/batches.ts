@@ -26,6 +26,7 @@ export interface BatchSource {
   readonly batchesPerEpoch: number;
   /** Time that steps waited for batches, in all. */
   readonly waitedMs: number;
+  /** The next batch; its tensors and targets may be written over when another is asked for. */
   next(): Promise<SourceBatch>;
   close(): Promise<void>;
 }

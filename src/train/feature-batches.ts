@@ -27,15 +27,17 @@ export function featureBatches(
   const shapes = [...featureShapes(network).values()];
   let position = start.batch < batchesPerEpoch ? start : { epoch: start.epoch + 1, batch: 0 };
   const assignments = new Assignments(config, spec, store);
+  // Memory of one batch for all: fresh pages cost more than what is read into them.
+  const levels = shapes.map((shape) => new Uint16Array(size * elementCount(shape)));
+  const slots = Array.from({ length: size }, () => new Slot(spec.count));
   let waitedMs = 0;
   const make = ({ epoch, batch }: LoaderPosition): SourceBatch => {
     const order = new Random(seed, 0, epoch).permutation(usable.length);
     const places = Array.from({ length: size }, (_, i) => batch * size + i);
     const images = places.map((place) => usable[order[place % usable.length]!]!);
     const shown = places.map((place) => new Random(seed, 1, epoch, place).integer(views));
-    const levels = shapes.map((shape) => new Uint16Array(size * elementCount(shape)));
     images.forEach((image, i) => store.read(image, shown[i]!, levels, i));
-    const targets = images.map((image, i) => assignments.of(image, shown[i]!));
+    const targets = images.map((image, i) => slots[i]!.hold(assignments.of(image, shown[i]!)));
     return {
       epoch, batch, problems: [],
       content: { images: levels.map((data, level) => tensor("float16", [size, ...shapes[level]!], data)), targets },
@@ -70,6 +72,32 @@ interface FewTargets {
   readonly positives: number;
 }
 
+/** The targets of one place of the batch, of all anchors. */
+class Slot {
+  readonly #classes: Int32Array;
+  readonly #boxes: Float32Array;
+  #held: Int32Array = new Int32Array(0);
+
+  constructor(anchors: number) {
+    this.#classes = new Int32Array(anchors).fill(background);
+    this.#boxes = new Float32Array(anchors * 4);
+  }
+
+  /** These targets, in place of those before. */
+  hold({ anchors, classes, boxes, positives }: FewTargets): AnchorTargets {
+    for (const anchor of this.#held) {
+      this.#classes[anchor] = background;
+      this.#boxes.fill(0, anchor * 4, anchor * 4 + 4);
+    }
+    anchors.forEach((anchor, i) => {
+      this.#classes[anchor] = classes[i]!;
+      this.#boxes.set(boxes.subarray(i * 4, i * 4 + 4), anchor * 4);
+    });
+    this.#held = anchors;
+    return { classes: this.#classes, boxes: this.#boxes, positives };
+  }
+}
+
 /** Anchors assigned once for each picture in each view. */
 class Assignments {
   readonly #config: DecidedConfig;
@@ -83,17 +111,11 @@ class Assignments {
     this.#store = store;
   }
 
-  of(image: number, view: number): AnchorTargets {
+  of(image: number, view: number): FewTargets {
     const key = `${image}/${view}`;
     const few = this.#known.get(key) ?? this.#assign(image, view);
     this.#known.set(key, few);
-    const classes = new Int32Array(this.#spec.count).fill(background);
-    const boxes = new Float32Array(this.#spec.count * 4);
-    few.anchors.forEach((anchor, i) => {
-      classes[anchor] = few.classes[i]!;
-      boxes.set(few.boxes.subarray(i * 4, i * 4 + 4), anchor * 4);
-    });
-    return { classes, boxes, positives: few.positives };
+    return few;
   }
 
   #assign(image: number, view: number): FewTargets {
@@ -101,7 +123,9 @@ class Assignments {
     const given = fromBoxes(objects.map(({ box }) => box));
     const match = assignAnchors(given, this.#spec, this.#config.match);
     const { classes, boxes, positives } = anchorTargets(match, given, objects.map(({ classIndex }) => classIndex), this.#spec); // prettier-ignore
-    const anchors = Int32Array.from(classes.keys()).filter((anchor) => classes[anchor] !== background);
+    const found: number[] = [];
+    classes.forEach((own, anchor) => own === background || found.push(anchor));
+    const anchors = Int32Array.from(found);
     return {
       anchors,
       classes: anchors.map((anchor) => classes[anchor]!),
