@@ -140,6 +140,7 @@ export class DetectorOn<Source> implements AsyncDisposable {
         if (lanes?.state === "ready") break;
         const next = await decoded.next();
         if (next.done) break;
+        if (signal?.aborted) throw new InterruptedError();
         next.value.release();
         batch.push(next.value);
         if (batch.length === batchSize) yield* await flush();

@@ -32,6 +32,7 @@ export async function* inOrder<Item, Result>(
       ]);
       if (!item) yield await underWay.shift()!;
       else {
+        if (signal?.aborted) throw new InterruptedError(); // it may be what the abort made of it
         asked = undefined;
         if (item.done) ended = true;
         else underWay.push(quietly(work(item.value)));

@@ -72,6 +72,17 @@ describe("inOrder", () => {
     await expect(results.next()).rejects.toThrow("not two");
   });
 
+  it("does not work on an item that comes when the signal is aborted: it may be what the abort made of it", async () => {
+    const control = new AbortController();
+    const items = async function* () {
+      await Promise.resolve();
+      control.abort();
+      yield 1;
+    };
+    const results = inOrder(items(), async (n) => n, () => 2, control.signal); // prettier-ignore
+    await expect(results.next()).rejects.toMatchObject({ code: "E_INTERRUPTED" });
+  });
+
   it("stops when the signal is aborted", async () => {
     const control = new AbortController();
     const results = inOrder(Array(10).keys(), async (n) => n, () => 2, control.signal); // prettier-ignore
