@@ -163,7 +163,6 @@ export const recipes: Readonly<Record<RecipeName, Partial<TrainConfigInput>>> = 
     freeze: String.raw`^backbone\.`,
     epochs: 60,
     batchSize: 16,
-    batchNorm: "frozen",
   },
   /** The paper's (spec B1, automl's numbers): for days on many accelerators. */
   paper: {
