@@ -3,7 +3,7 @@ import path from "node:path";
 import { parse as parseYaml } from "yaml";
 import { augmentationPresets } from "../data/index.ts";
 import { ConfigError, UsageError } from "../errors.ts";
-import { planTraining, readTrainConfig, train, withSetting, type EpochEvent, type ResumeInput, type RunPlan, type TimedPlan, type TrainConfigInput, type TrainEvent, type TrainOptions } from "../train/index.ts"; // prettier-ignore
+import { planTraining, readTrainConfig, scheduleKinds, train, withSetting, type EpochEvent, type ResumeInput, type RunPlan, type TimedPlan, type TrainConfigInput, type TrainEvent, type TrainOptions } from "../train/index.ts"; // prettier-ignore
 import { duration, table, type Terminal } from "./terminal.ts";
 import {
   action,
@@ -41,7 +41,7 @@ export const trainVerb: Command = verb("train", "Train a detector on your own la
   .option("--accumulate <n>", "batches whose gradients are added up", wholeNumber(1, 1024))
   .option("--learning-rate <rate>", "the highest (default: by optimizer and batch size)", numberWithin(1e-9, 100))
   .addOption(new Option("--optimizer <name>", "how weights follow from gradients").choices(["sgd", "adam", "adamw"]))
-  .addOption(new Option("--schedule <name>", "of the learning rate").choices(["cosine", "automl-cosine", "step", "polynomial", "one-cycle", "constant"]))
+  .addOption(new Option("--schedule <name>", "of the learning rate").choices(scheduleKinds))
   .option("--freeze <pattern>", "parameters that stay as they are: a regular expression, or none (default: stem and first two stages)")
   .option("--image-size <size>", "network input, N or HxW (default: the model's)", imageSize)
   .option("--augment <name>", `how pictures are changed: ${Object.keys(augmentationPresets).join(", ")}`)

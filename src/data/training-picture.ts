@@ -21,8 +21,7 @@ export async function decodeTrainingPicture(
   try {
     const settings: SharpOptions = { failOn: "none", limitInputPixels: maxPicturePixels };
     const { icc } = await sharp(file, settings).metadata();
-    const ignoreIcc = icc !== undefined && isSrgbProfile(icc);
-    let pipeline = sharp(file, { ...settings, ignoreIcc }).autoOrient();
+    let pipeline = sharp(file, { ...settings, ignoreIcc: isSrgbProfile(icc) }).autoOrient();
     if (Number.isFinite(maxSide))
       pipeline = pipeline.resize(maxSide, maxSide, { fit: "inside", withoutEnlargement: true });
     const { data, info } = await pipeline

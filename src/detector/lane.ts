@@ -1,5 +1,11 @@
 import { isOutOfMemory, MachineError } from "../errors.ts";
-import { detectFromMaps, type AnchorSpec, type Detection, type LevelMaps } from "../detection/index.ts";
+import {
+  detectFromMaps,
+  namedDetections,
+  type AnchorSpec,
+  type Detection,
+  type LevelMaps,
+} from "../detection/index.ts";
 import { forInference } from "../graph/index.ts";
 import type { Picture } from "../image/picture.ts";
 import { headLevels, modelAnchors, pictureInput, pictureToMaps } from "../models/index.ts";
@@ -105,18 +111,8 @@ export class Lane {
   }
 
   #detections(maps: LevelMaps, options: Parameters<typeof detectFromMaps>[3]): Detection[] {
-    const { classes: names } = this.#model;
-    const { boxes, scores, classes } = detectFromMaps(maps, this.#anchors, names.length, options);
-    return Array.from(scores, (score, i) => {
-      const [yMin, xMin, yMax, xMax] = boxes.subarray(i * 4, i * 4 + 4) as unknown as [
-        number,
-        number,
-        number,
-        number,
-      ];
-      const { id, name } = names[classes[i]!]!;
-      return { label: name, classId: id, score, box: { xMin, yMin, xMax, yMax } };
-    });
+    const { classes } = this.#model;
+    return namedDetections(detectFromMaps(maps, this.#anchors, classes.length, options), classes);
   }
 
   #session(batch: number): Promise<Session> {

@@ -60,7 +60,7 @@ export async function decodePicture(
   checkSize(name, metadata.width, metadata.height, maxPixels);
   await options.admit?.(metadata.width * metadata.height);
   try {
-    const ignoreIcc = metadata.icc !== undefined && isSrgbProfile(metadata.icc);
+    const ignoreIcc = isSrgbProfile(metadata.icc);
     output = await sharp(bytes, { ...settings, limitInputPixels: maxPixels, ignoreIcc })
       .timeout({ seconds: Math.max(1, Math.ceil(timeoutMs / 1000)) })
       .autoOrient()

@@ -3,11 +3,13 @@
  * (half of COCO's photographs have one), and converting by them costs as much time as decoding the picture, to change a
  * few pixels by one level.
  *
- * Asked of profiles of three curves and three colorants; `false` for those with tables (A2B0) and for what cannot be read.
+ * Asked of profiles of three curves and three colorants; `false` for those with tables (A2B0), for what cannot be read, and
+ * for none.
  *
  * Source: ICC.1:2022, sections 7.2, 7.3, 10.6 (`curv`), 10.18 (`para`) and 10.31 (`XYZ `); IEC 61966-2-1 for sRGB.
  */
-export function isSrgbProfile(profile: Uint8Array): boolean {
+export function isSrgbProfile(profile: Uint8Array | undefined): boolean {
+  if (profile === undefined) return false;
   try {
     const view = new DataView(profile.buffer, profile.byteOffset, profile.byteLength);
     if (text(view, 16) !== "RGB " || text(view, 20) !== "XYZ ") return false;

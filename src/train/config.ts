@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { augmentationByName, augmentationPresets, augmentationSchema } from "../data/augmentation-config.ts";
 import { ConfigError, suggest } from "../errors.ts";
+import { scheduleKinds } from "./schedules.ts";
 
 const positive = z.number().positive();
 const share = z.number().min(0).max(1);
@@ -64,9 +65,7 @@ export const trainConfigSchema = z.strictObject({
   learningRate: positive.optional(),
   /** The backbone's share of it: features that were learnt from a million pictures should not be lost to two hundred. */
   backboneRate: share.default(0.1),
-  schedule: z
-    .enum(["cosine", "automl-cosine", "step", "polynomial", "one-cycle", "constant"])
-    .default("cosine"),
+  schedule: z.enum(scheduleKinds).default("cosine"),
   scheduleSettings: z
     .strictObject({
       /** Epochs of linear warm-up; never more than a tenth of all steps. */

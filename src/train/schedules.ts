@@ -1,9 +1,19 @@
 /** The learning rate of a step, counted from 0. */
 export type Schedule = (step: number) => number;
 
+/** The schedules by name. */
+export const scheduleKinds = [
+  "cosine",
+  "automl-cosine",
+  "step",
+  "polynomial",
+  "one-cycle",
+  "constant",
+] as const;
+
 /** What every schedule knows. */
 export interface ScheduleOptions {
-  readonly kind: "cosine" | "automl-cosine" | "step" | "polynomial" | "one-cycle" | "constant";
+  readonly kind: (typeof scheduleKinds)[number];
   /** The highest learning rate. */
   readonly learningRate: number;
   /** Steps in all. */
@@ -52,14 +62,8 @@ const shapes: Record<ScheduleOptions["kind"], (options: ScheduleOptions, warmUp:
     ({ learningRate }) =>
     () =>
       learningRate,
-  cosine:
-    ({ learningRate, steps }, warmUp) =>
-    (step) =>
-      0.5 * learningRate * (1 + Math.cos((Math.PI * (step - warmUp)) / Math.max(1, steps - warmUp))),
-  "automl-cosine":
-    ({ learningRate, steps }, warmUp) =>
-    (step) =>
-      0.5 * learningRate * (1 + Math.cos((Math.PI * step) / Math.max(1, steps - warmUp))),
+  cosine: (options, warmUp) => halfCosine(options, warmUp, warmUp),
+  "automl-cosine": (options, warmUp) => halfCosine(options, warmUp, 0),
   step:
     ({ learningRate, steps, drops = [2 / 3, 5 / 6] }) =>
     (step) =>
@@ -75,6 +79,12 @@ const shapes: Record<ScheduleOptions["kind"], (options: ScheduleOptions, warmUp:
       return learningRate * (finalShare + ((1 - finalShare) * (1 + Math.cos(Math.PI * share))) / 2);
     },
 };
+
+/** Falls to 0 over the steps that the warm-up leaves, from this step on. */
+function halfCosine({ learningRate, steps }: ScheduleOptions, warmUp: number, first: number): Schedule {
+  return (step) =>
+    0.5 * learningRate * (1 + Math.cos((Math.PI * (step - first)) / Math.max(1, steps - warmUp)));
+}
 
 /**
  * The share of the old average that an exponential moving average keeps at optimiser step `n`, from 0:

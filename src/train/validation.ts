@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { detectFromMaps, type AnchorSpec, type Detection } from "../detection/index.ts";
+import { detectFromMaps, namedDetections, type AnchorSpec, type Detection } from "../detection/index.ts";
 import type { Dataset, DatasetImage } from "../data/index.ts";
 import { EfficientDetError, InterruptedError } from "../errors.ts";
 import { CocoEvaluator, type Evaluation } from "../eval/index.ts";
@@ -90,26 +90,12 @@ async function detect(
   });
   const maps = (kind: "class" | "box"): Float32Array[] =>
     headLevels(network).map((level) => outputs[`${kind}/${level}`]!.data as Float32Array);
-  const { boxes, scores, classes } = detectFromMaps(
-    { classMaps: maps("class"), boxMaps: maps("box") },
-    anchors,
-    network.classes,
-    {
-      ...settings,
-      imageScale: (outputs.scale!.data as Float32Array)[0]!,
-      pictureSize: [picture.height, picture.width],
-    },
-  );
-  return Array.from(scores, (score, i) => {
-    const [yMin, xMin, yMax, xMax] = boxes.subarray(i * 4, i * 4 + 4) as unknown as [
-      number,
-      number,
-      number,
-      number,
-    ];
-    const { id, name } = names[classes[i]!]!;
-    return { label: name, classId: id, score, box: { xMin, yMin, xMax, yMax } };
+  const found = detectFromMaps({ classMaps: maps("class"), boxMaps: maps("box") }, anchors, network.classes, {
+    ...settings,
+    imageScale: (outputs.scale!.data as Float32Array)[0]!,
+    pictureSize: [picture.height, picture.width],
   });
+  return namedDetections(found, names);
 }
 
 interface DecodedImage {

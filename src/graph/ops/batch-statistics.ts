@@ -3,7 +3,7 @@ import { full } from "../cotangents.ts";
 import type { Type, Value } from "../ir.ts";
 import { applyAll, defineOp, mismatch, type EmitContext } from "../op.ts";
 import { relu6Gradient, reluGradient } from "./activation-gradients.ts";
-import { channelLine, rowDots, rowSums, type FusedActivation } from "./blocked.ts";
+import { activated, channelLine, rowDots, rowSums, type FusedActivation } from "./blocked.ts";
 
 /*
  * Batch normalisation by the statistics of the batch itself, forward and backward. Both are written as reading passes
@@ -16,12 +16,6 @@ interface BatchNormTraining {
   readonly activation?: FusedActivation;
   readonly [key: string]: number | string | undefined;
 }
-
-const clipped: Record<FusedActivation, (value: number) => number> = {
-  "": (value) => value,
-  relu: (value) => Math.max(value, 0),
-  relu6: (value) => Math.min(Math.max(value, 0), 6),
-};
 
 const channelTypes = (x: Type): Type => ({ dtype: x.dtype, shape: [x.shape[1]!] });
 
@@ -62,7 +56,8 @@ export const batchNormTrainingOp = defineOp<BatchNormTraining>("batchNormTrainin
     forEachChannel(
       x!,
       (at, k) =>
-        (data[at] = clipped[activation](
+        (data[at] = activated(
+          activation,
           ((source![at]! - mean![k]!) / Math.sqrt(variance![k]! + epsilon)) * g![k]! + b![k]!,
         )),
     );
@@ -192,20 +187,18 @@ export const batchNormTrainingGradientOp = defineOp<{ epsilon: number }>("batchN
 /** Sums over pictures and places, `[C]`, times `factor`. */
 function channelSum(e: EmitContext, x: string, [n, c, h, w]: readonly number[], factor = 1): string {
   const { sums, lanes, share } = rowSums(e, x, n! * c!, h! * w!);
-  const sum = e.node(
-    "ReduceSum",
-    [e.node("Reshape", [sums, e.constant(int64([n!, c!, lanes]))]), e.constant(int64([0, 2]))],
-    { keepdims: { int: 0 } },
-  );
+  const sum = overPictures(e, sums, [n!, c!, lanes]);
   return share * factor === 1 ? sum : e.node("Mul", [sum, e.constant(float32([share * factor], []))]);
 }
 
 /** Sums of products over pictures and places, `[C]`. */
 function channelDot(e: EmitContext, a: string, b: string, [n, c, h, w]: readonly number[]): string {
   const { sums, lanes } = rowDots(e, a, b, n! * c!, h! * w!);
-  return e.node(
-    "ReduceSum",
-    [e.node("Reshape", [sums, e.constant(int64([n!, c!, lanes]))]), e.constant(int64([0, 2]))],
-    { keepdims: { int: 0 } },
-  );
+  return overPictures(e, sums, [n!, c!, lanes]);
+}
+
+/** What is left to sum of such rows, `[N · C, lanes]` to `[C]`. */
+function overPictures(e: EmitContext, sums: string, shape: readonly [number, number, number]): string {
+  const parts = e.node("Reshape", [sums, e.constant(int64([...shape]))]);
+  return e.node("ReduceSum", [parts, e.constant(int64([0, 2]))], { keepdims: { int: 0 } });
 }

@@ -175,6 +175,11 @@ function onePlace(channels: number) {
 /** What a convolution in blocks does to its output before it is written. */
 export type FusedActivation = "" | "relu" | "relu6";
 
+/** That, of one number. */
+export function activated(activation: FusedActivation, value: number): number {
+  return activation === "" ? value : Math.min(Math.max(value, 0), activation === "relu6" ? 6 : Infinity);
+}
+
 /** That, as its node has it. */
 export function activationAttributes(activation: FusedActivation) {
   return {

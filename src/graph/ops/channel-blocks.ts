@@ -1,7 +1,7 @@
 import { allocate, tensor, type Tensor } from "../../tensor/index.ts";
 import type { Value } from "../ir.ts";
 import { apply, defineOp, mismatch, type Attributes } from "../op.ts";
-import { activationAttributes, type FusedActivation } from "./blocked.ts";
+import { activated, activationAttributes, type FusedActivation } from "./blocked.ts";
 import { conv2dOp, windowOutput, type Window } from "./convolution.ts";
 import { maxPool2dOp } from "./pooling.ts";
 
@@ -128,9 +128,7 @@ export const blockedConvOp = defineOp<BlockedConvolution>("blockedConv", {
     const blocked = permuted(result, block, result.shape[1]!, true);
     const data = blocked.data as Float64Array;
     for (let i = 0; i < data.length; i++) {
-      const value = data[i]! + ((sum?.data as Float64Array | undefined)?.[i] ?? 0);
-      data[i] =
-        activation === "" ? value : Math.min(Math.max(value, 0), activation === "relu6" ? 6 : Infinity);
+      data[i] = activated(activation, data[i]! + ((sum?.data as Float64Array | undefined)?.[i] ?? 0));
     }
     return blocked;
   },

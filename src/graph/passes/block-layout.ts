@@ -7,10 +7,11 @@ import {
 } from "../ops/channel-blocks.ts"; // prettier-ignore
 import type { FusedActivation } from "../ops/blocked.ts";
 import { conv2dOp } from "../ops/convolution.ts";
-import { addOp, mulOp, relu6Op, reluOp } from "../ops/elementwise.ts";
+import { addOp, mulOp } from "../ops/elementwise.ts";
 import { maxPool2dOp } from "../ops/pooling.ts";
 import { reduceMeanOp } from "../ops/reduction.ts";
 import { resizeNearestOp } from "../ops/resize.ts";
+import { fusedActivations } from "./fuse.ts";
 import { rewrite } from "./rewrite.ts";
 
 /**
@@ -219,13 +220,9 @@ function mean(node: Node, x: Value, block: number): Blocked {
 
 /** Clipping and sums that follow a convolution which nothing else reads become part of it. */
 function fuseIntoConvolutions(graph: Graph): Graph {
-  const activations = new Map<unknown, FusedActivation>([
-    [reluOp, "relu"],
-    [relu6Op, "relu6"],
-  ]);
   const clipped = (source: Graph): Graph =>
     rewrite(source, ({ node, inputs, readers }) => {
-      const activation = activations.get(node.op);
+      const activation = fusedActivations.get(node.op);
       const conv = activation === undefined ? undefined : lonely(inputs[0]!, readers);
       return conv && applyAll(conv.op, conv.inputs, { ...conv.attributes, activation });
     });

@@ -6,7 +6,7 @@ import { addOp, mul, mulOp, relu6Op, reluOp, sigmoid, sigmoidOp, swishOp } from 
 import { maxPool2dOp } from "../ops/pooling.ts";
 import { dequantise, quantise, roundEven, type Quantisation } from "../ops/quantisation.ts";
 import { resizeNearestOp } from "../ops/resize.ts";
-import { rewrite } from "./rewrite.ts";
+import { readersOf, rewrite } from "./rewrite.ts";
 
 /** What was seen of a map on some pictures. */
 export interface ObservedValue {
@@ -188,19 +188,6 @@ function intoWholeNumbers(graph: Graph, observe: Observe, { keepFloat }: Quantis
       Object.entries(graph.outputs).map(([name, value]) => [name, forms.float(value)]),
     ),
   };
-}
-
-/** The nodes that read each value, `undefined` for the graph itself. */
-function readersOf(graph: Graph, nodes: readonly Node[]): Map<Value, (Node | undefined)[]> {
-  const readers = new Map<Value, (Node | undefined)[]>();
-  const read = (value: Value, by: Node | undefined): void => {
-    const list = readers.get(value);
-    if (list) list.push(by);
-    else readers.set(value, [by]);
-  };
-  for (const node of nodes) for (const value of node.inputs) read(value, node);
-  for (const value of Object.values(graph.outputs)) read(value, undefined);
-  return readers;
 }
 
 function inFloat(node: Node, forms: Forms): void {

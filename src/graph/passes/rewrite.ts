@@ -9,6 +9,19 @@ export interface Visit {
   readers(value: Value): number;
 }
 
+/** The nodes that read each value, `undefined` for the graph itself. */
+export function readersOf(graph: Graph, nodes: readonly Node[]): Map<Value, (Node | undefined)[]> {
+  const readers = new Map<Value, (Node | undefined)[]>();
+  const read = (value: Value, by: Node | undefined): void => {
+    const list = readers.get(value);
+    if (list) list.push(by);
+    else readers.set(value, [by]);
+  };
+  for (const node of nodes) for (const value of node.inputs) read(value, node);
+  for (const value of Object.values(graph.outputs)) read(value, undefined);
+  return readers;
+}
+
 /**
  * The graph with each node offered to `replace`, inputs first. What it returns takes the place of the node's outputs;
  * `undefined` keeps the node. Sources (inputs, parameters, constants) are offered to `source`.
@@ -18,11 +31,8 @@ export function rewrite(
   replace: (visit: Visit) => readonly Value[] | undefined,
   source: (value: Value) => Value = (value) => value,
 ): Graph {
-  const count = new Map<Value, number>();
-  const read = (value: Value): void => void count.set(value, (count.get(value) ?? 0) + 1);
   const nodes = graphNodes(graph);
-  for (const node of nodes) node.inputs.forEach(read);
-  Object.values(graph.outputs).forEach(read);
+  const read = readersOf(graph, nodes);
 
   const replaced = new Map<Value, Value>();
   const original = new Map<Value, Value>();
@@ -36,7 +46,7 @@ export function rewrite(
   };
   for (const node of nodes) {
     const inputs = node.inputs.map(now);
-    const readers = (value: Value): number => count.get(original.get(value) ?? value) ?? 0;
+    const readers = (value: Value): number => read.get(original.get(value) ?? value)?.length ?? 0;
     const kept = inputs.every((value, i) => value === node.inputs[i]) ? node.outputs : undefined;
     const outputs = replace({ node, inputs, readers }) ?? kept ?? applyAll(node.op, inputs, node.attributes);
     node.outputs.forEach((before, i) => put(before, outputs[i]!));
