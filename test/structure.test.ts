@@ -80,3 +80,17 @@ describe("the structure", () => {
     expect(offenders).toEqual([]);
   });
 });
+
+describe("the package's scripts", () => {
+  it("need none before or after them: .npmrc has npm skip these, also for `npm start`", () => {
+    const home = fileURLToPath(new URL("../", import.meta.url));
+    expect(readFileSync(path.join(home, ".npmrc"), "utf8")).toContain("ignore-scripts=true");
+    const { scripts } = JSON.parse(readFileSync(path.join(home, "package.json"), "utf8")) as {
+      scripts: object;
+    };
+    const names = Object.keys(scripts);
+    expect(names.filter((name) => names.some((of) => name === `pre${of}` || name === `post${of}`))).toEqual(
+      [],
+    );
+  });
+});
