@@ -170,3 +170,7 @@ describe
     );
   },
 );
+
+describe.skipIf(file === undefined)("the reference steps", () => {
+  it("are there", () => expect(cases.length).toBeGreaterThan(0));
+});
